@@ -1,0 +1,3 @@
+// Package auth authenticates and seals the HTTP connections to a WinRM
+// listener.
+package auth

@@ -1,0 +1,4 @@
+package auth
+
+// A Logon is what is known about one account: untried, proven or refused.
+type Logon struct{}
