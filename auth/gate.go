@@ -1,4 +1,262 @@
 package auth
 
-// A Logon is what is known about one account: untried, proven or refused.
-type Logon struct{}
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"strings"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// DefaultGate is the gate of all credentials that name none, in the manner of
+// http.DefaultTransport: programs that build credentials in a loop are kept
+// from locking an account without doing anything.
+var DefaultGate = &Gate{}
+
+// processKey keys the gates' tables, so that a memory dump of one does not
+// serve to try passwords against.
+var processKey = sync.OnceValue(func() []byte {
+	key := make([]byte, sha256.Size)
+	_, _ = rand.Read(key) // never fails, see crypto/rand
+	return key
+})
+
+// A Gate remembers which logons were refused, so that a wrong password costs
+// one failed logon and not one for every connection, host and mechanism that
+// uses it. The zero value is ready; it is safe for concurrent use.
+type Gate struct {
+	mu     sync.Mutex
+	logons map[gateKey]*Logon
+}
+
+type gateKey [sha256.Size]byte
+
+// Logon returns the state of the account with exactly this secret. Another
+// password, or another PasswordFunc, is another logon.
+func (g *Gate) Logon(c Credentials) *Logon {
+	key := keyOf(c)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if l := g.logons[key]; l != nil {
+		return l
+	}
+	if g.logons == nil {
+		g.logons = make(map[gateKey]*Logon)
+	}
+	l := &Logon{name: c.AccountName(), passwordFunc: c.PasswordFunc}
+	g.logons[key] = l
+	return l
+}
+
+// Forget lets the credentials be tried again after a refusal.
+func (g *Gate) Forget(c Credentials) {
+	key := keyOf(c)
+	g.mu.Lock()
+	l := g.logons[key]
+	g.mu.Unlock()
+	if l != nil {
+		l.Forget()
+	}
+}
+
+// keyOf digests account and secret. Windows compares domain and user without
+// regard to case. A password function is told apart by the identity of its
+// closure: asking it would need a context and perhaps a human.
+func keyOf(c Credentials) gateKey {
+	domain, user := c.Account()
+	mac := hmac.New(sha256.New, processKey())
+	field := func(p string) {
+		var n [8]byte
+		binary.LittleEndian.PutUint64(n[:], uint64(len(p)))
+		mac.Write(n[:])
+		mac.Write([]byte(p))
+	}
+	field(strings.ToLower(domain))
+	field(strings.ToLower(user))
+	switch {
+	case c.PasswordFunc != nil:
+		fn := c.PasswordFunc
+		var addr [8]byte
+		binary.LittleEndian.PutUint64(addr[:], uint64(*(*uintptr)(unsafe.Pointer(&fn))))
+		field("func")
+		field(string(addr[:]))
+	case c.Password == "" && len(c.NTHash) > 0:
+		field("hash")
+		field(string(c.NTHash))
+	default:
+		field("password")
+		field(c.Password)
+	}
+	var key gateKey
+	mac.Sum(key[:0])
+	return key
+}
+
+// A Logon is what is known about one account with one secret: untried, being
+// tried, proven or refused.
+//
+// The first logon ever runs alone, and so does the first at each host; others
+// wait for its outcome. A secret that was refused before it ever succeeded is
+// refused everywhere from then on. Once it has succeeded somewhere, refusals
+// are remembered for the host that gave them.
+type Logon struct {
+	name         string
+	passwordFunc func(context.Context) (string, error) // keeps the address in the key from being reused
+
+	mu      sync.Mutex
+	proven  bool
+	refused *Error
+	trying  chan struct{} // closed when the attempt in progress ends; nil when there is none
+	hosts   map[string]*hostLogon
+}
+
+// A hostLogon is the state of one account at one host.
+type hostLogon struct {
+	proven  bool
+	refused *Error
+	trying  chan struct{}
+}
+
+// Name returns the account for texts. It never holds the secret.
+func (l *Logon) Name() string { return l.name }
+
+// Forget lets the account be tried again after a refusal.
+func (l *Logon) Forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.refused = nil
+	l.proven = false
+	for _, h := range l.hosts {
+		h.refused = nil
+		h.proven = false
+	}
+}
+
+// Refused returns the refusal remembered for host, nil when there is none.
+func (l *Logon) Refused(host string) *Error {
+	if l == nil {
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.remembered(host)
+}
+
+// remembered returns the refusal that stands for host. l.mu is held.
+func (l *Logon) remembered(host string) *Error {
+	refused := l.refused
+	if h := l.hosts[host]; refused == nil && h != nil {
+		refused = h.refused
+	}
+	if refused == nil {
+		return nil
+	}
+	again := *refused
+	again.Remembered = true
+	again.RefusedBy, again.Host = refused.Host, host
+	return &again
+}
+
+// begin waits until the account may be tried at host. It returns a remembered
+// refusal without waiting. A nil Logon, of a mechanism without an account,
+// always lets through.
+func (l *Logon) begin(ctx context.Context, host string) (*attempt, error) {
+	if l == nil {
+		return nil, nil
+	}
+	for {
+		l.mu.Lock()
+		if refused := l.remembered(host); refused != nil {
+			l.mu.Unlock()
+			return nil, refused
+		}
+		h := l.host(host)
+		if h.proven {
+			l.mu.Unlock()
+			return &attempt{logon: l, host: host}, nil
+		}
+		trying := &l.trying
+		if l.proven {
+			trying = &h.trying
+		}
+		if *trying == nil {
+			*trying = make(chan struct{})
+			a := &attempt{logon: l, host: host, trying: trying}
+			l.mu.Unlock()
+			return a, nil
+		}
+		wait := *trying
+		l.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return nil, contextError(ctx)
+		}
+	}
+}
+
+// host returns the state at one host. l.mu is held.
+func (l *Logon) host(name string) *hostLogon {
+	h := l.hosts[name]
+	if h == nil {
+		if l.hosts == nil {
+			l.hosts = make(map[string]*hostLogon)
+		}
+		h = &hostLogon{}
+		l.hosts[name] = h
+	}
+	return h
+}
+
+// An attempt is one logon under way. It ends with exactly one verdict; further
+// ones are ignored, so that inconclusive can be deferred. A nil attempt is
+// valid and does nothing.
+type attempt struct {
+	logon  *Logon
+	host   string
+	trying *chan struct{} // what others wait on; nil when the host was proven before
+	ended  bool
+}
+
+// prove records that the server accepted the credentials.
+func (a *attempt) prove() {
+	a.end(func(l *Logon, h *hostLogon) {
+		l.proven, h.proven = true, true
+	})
+}
+
+// refuse records that a server, or a directory for it, refused them.
+func (a *attempt) refuse(err *Error) {
+	a.end(func(l *Logon, h *hostLogon) {
+		kept := *err
+		kept.RefusedAt = time.Now()
+		h.proven = false
+		if l.proven {
+			h.refused = &kept
+			return
+		}
+		l.refused = &kept
+	})
+}
+
+// inconclusive records that nothing was learnt: the next waiter tries.
+func (a *attempt) inconclusive() { a.end(func(*Logon, *hostLogon) {}) }
+
+func (a *attempt) end(verdict func(*Logon, *hostLogon)) {
+	if a == nil || a.ended {
+		return
+	}
+	a.ended = true
+	l := a.logon
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	verdict(l, l.host(a.host))
+	if a.trying != nil {
+		close(*a.trying)
+		*a.trying = nil
+	}
+}

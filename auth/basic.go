@@ -1,0 +1,82 @@
+package auth
+
+import (
+	"context"
+	"encoding/base64"
+)
+
+// Basic logs on with user and password in every request ([RFC 7617], UTF-8).
+// Over http, where they could be read, it is refused; see [BasicInsecure].
+func Basic(c Credentials) Mechanism { return &basic{cred: &c, logon: c.Logon()} }
+
+// BasicInsecure is Basic that sends the password in clear over http. The
+// messages too then need to be in clear by name: [EncryptNever].
+func BasicInsecure(c Credentials) Mechanism {
+	return &basic{cred: &c, logon: c.Logon(), insecure: true}
+}
+
+type basic struct {
+	cred     *Credentials // a pointer, so that printing the mechanism shows no secret
+	logon    *Logon
+	insecure bool
+}
+
+func (b *basic) Name() string   { return "Basic" }
+func (b *basic) Scheme() string { return "Basic" }
+func (b *basic) Logon() *Logon  { return b.logon }
+
+func (b *basic) NewSession(p Peer) (Session, error) {
+	if p.Scheme != "https" && !b.insecure {
+		return nil, &ClearTextError{
+			Mechanism: b.Name(), Host: hostPort(p), Credentials: true,
+			Remedy: "use https, or say BasicInsecure",
+		}
+	}
+	return &basicSession{cred: b.cred}, nil
+}
+
+type basicSession struct {
+	noLegs
+	cred *Credentials
+}
+
+func (s *basicSession) Presented() bool { return true }
+
+func (s *basicSession) Authorization(ctx context.Context) (string, error) {
+	password, err := s.cred.Secret(ctx)
+	if err != nil {
+		return "", err
+	}
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(s.cred.AccountName()+":"+password)), nil
+}
+
+func (s *basicSession) Explain(int, bool) []Cause {
+	return []Cause{
+		{
+			ID: "wrong-password", Text: "user name or password is wrong",
+			Check: `log on to the host's console with the account`,
+		},
+		{
+			ID: "basic-off", Text: "the service does not accept Basic",
+			Check:  `winrm get winrm/config/service/auth`,
+			Remedy: `Set-Item WSMan:\localhost\Service\Auth\Basic $true`,
+		},
+		{
+			ID: "domain-account", Text: "the account belongs to a domain, Basic takes the host's own accounts only",
+			Remedy: "use Negotiate or Kerberos",
+		},
+	}
+}
+
+var (
+	_ Accounter         = (*basic)(nil)
+	_ RequestAuthorizer = (*basicSession)(nil)
+	_ Presenter         = (*basicSession)(nil)
+	_ Explainer         = (*basicSession)(nil)
+)
+
+// noLegs is the part of a Session that a RequestAuthorizer does not use.
+type noLegs struct{}
+
+func (noLegs) Step(context.Context, Leg) ([]byte, bool, error) { return nil, true, nil }
+func (noLegs) Close() error                                    { return nil }
