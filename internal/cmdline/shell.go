@@ -127,7 +127,7 @@ func appendCaret(dst []byte, text string) []byte {
 	percent := false
 	for i := 0; i < len(text); i++ {
 		c := text[i]
-		if (percent || strings.IndexByte(`^"&|<>()!`, c) >= 0) && c != '%' || percent && c == '%' {
+		if percent || strings.IndexByte(`^"&|<>()!`, c) >= 0 {
 			dst = append(dst, '^')
 		}
 		dst = append(dst, c)
