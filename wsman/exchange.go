@@ -1,0 +1,255 @@
+package wsman
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"sync"
+	"time"
+)
+
+// Trace is a set of hooks in the manner of [net/http/httptrace]. Any hook may
+// be nil; they may be called by several goroutines at once.
+type Trace struct {
+	// ExchangeStart is called before a request is sent. The context that it
+	// returns, if not nil, is used for the request and given to ExchangeDone.
+	ExchangeStart func(context.Context, ExchangeStart) context.Context
+	// ExchangeDone is called when the answer has been read, or there is none.
+	ExchangeDone func(context.Context, ExchangeDone)
+}
+
+// ExchangeStart describes a request that is about to be sent.
+type ExchangeStart struct {
+	Endpoint  string
+	Action    string // "" for Identify
+	MessageID string
+	Bytes     int // size of the envelope
+}
+
+// ExchangeDone describes how an exchange ended.
+type ExchangeDone struct {
+	Action   string
+	Sent     int           // bytes of the request's envelope
+	Received int           // bytes of the answer
+	Status   int           // HTTP status, 0 without an answer
+	Duration time.Duration // from the start to here
+	Err      error         // what Do returns
+}
+
+// TimeoutError says that no answer came in time: the server kept silent for
+// longer than the operation timeout and the margin.
+type TimeoutError struct {
+	Action string
+	Wait   time.Duration // counted from the moment the request was on the wire
+}
+
+func (e *TimeoutError) Error() string {
+	return fmt.Sprintf("wsman: no answer to %s within %v of sending it", shortAction(e.Action), e.Wait)
+}
+
+// Timeout makes the error one of net.Error's time-outs.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// Temporary reports true: another try may get an answer.
+func (e *TimeoutError) Temporary() bool { return true }
+
+// exchange is one request and its answer.
+type exchange struct {
+	client    *Client
+	action    string
+	messageID string
+	wait      time.Duration // for the answer, from the moment the request is on the wire
+	anonymous bool          // ask for Identify without credentials
+}
+
+// run sends an envelope. The buffer belongs to it.
+func (x *exchange) run(ctx context.Context, envelope []byte) (*Response, error) {
+	started := time.Now()
+	done := ExchangeDone{Action: x.action, Sent: len(envelope)}
+	trace := x.client.cfg.Trace
+	if trace != nil && trace.ExchangeStart != nil {
+		start := ExchangeStart{Endpoint: x.client.endpoint, Action: x.action, MessageID: x.messageID, Bytes: len(envelope)}
+		if c := trace.ExchangeStart(ctx, start); c != nil {
+			ctx = c
+		}
+	}
+	resp, err := x.roundTrip(ctx, envelope, &done)
+	if trace != nil && trace.ExchangeDone != nil {
+		done.Duration, done.Err = time.Since(started), err
+		trace.ExchangeDone(ctx, done)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return resp, nil
+}
+
+func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *ExchangeDone) (*Response, error) {
+	late := &TimeoutError{Action: x.action, Wait: x.wait}
+	reqCtx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := newLateTimer(x.wait, func() { cancel(late) })
+	defer timer.stop()
+	reqCtx = httptrace.WithClientTrace(reqCtx, &httptrace.ClientTrace{
+		WroteRequest: func(info httptrace.WroteRequestInfo) {
+			if info.Err == nil {
+				timer.start()
+			}
+		},
+	})
+
+	req, err := http.NewRequestWithContext(reqCtx, http.MethodPost, x.client.endpoint, bytes.NewReader(envelope))
+	if err != nil {
+		return nil, fmt.Errorf("wsman: %w", err)
+	}
+	x.setHeader(req)
+	httpResp, err := x.client.http.Do(req)
+	if err != nil {
+		return nil, x.failed(reqCtx, late, err)
+	}
+	done.Status = httpResp.StatusCode
+	timer.start() // for transports that know no httptrace
+	x.client.keepCookie(httpResp)
+
+	raw, err := readBody(httpResp, x.client.cfg.MaxResponse)
+	done.Received = len(raw.data)
+	if err != nil || !raw.borrowed {
+		httpResp.Body.Close()
+	}
+	if err != nil {
+		return nil, x.failed(reqCtx, late, err)
+	}
+	if raw.borrowed {
+		// A transport of ours: it has let go of the request when it answers.
+		// net/http's may still be reading it.
+		putBuffer(envelope)
+	}
+	return x.parse(httpResp, raw)
+}
+
+func (x *exchange) setHeader(req *http.Request) {
+	req.Header["Content-Type"] = []string{ContentType}
+	// Said aloud, because net/http asks for gzip otherwise.
+	req.Header["Accept-Encoding"] = []string{"identity"}
+	if x.anonymous {
+		req.Header["WSMANIDENTIFY"] = []string{"unauthenticated"} // spelt so by Windows, whatever HTTP says of case
+	}
+	x.client.sendCookie(req)
+}
+
+// failed names the reason of a failed exchange: the transport tells of a
+// cancelled context only.
+func (x *exchange) failed(ctx context.Context, late *TimeoutError, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
+		if errors.Is(cause, late) {
+			return late
+		}
+		if !errors.Is(err, cause) {
+			return fmt.Errorf("wsman: %s: %w (%w)", shortAction(x.action), err, cause)
+		}
+	}
+	var typed *StatusError
+	if errors.As(err, &typed) {
+		return err
+	}
+	return fmt.Errorf("wsman: %s: %w", shortAction(x.action), err)
+}
+
+// lateTimer is a timer that is started once, by whoever comes first.
+type lateTimer struct {
+	mu      sync.Mutex
+	timer   *time.Timer
+	stopped bool
+	wait    time.Duration
+	fire    func()
+}
+
+func newLateTimer(wait time.Duration, fire func()) *lateTimer {
+	return &lateTimer{wait: wait, fire: fire}
+}
+
+func (t *lateTimer) start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.timer == nil && !t.stopped {
+		t.timer = time.AfterFunc(t.wait, t.fire)
+	}
+}
+
+func (t *lateTimer) stop() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stopped = true
+	if t.timer != nil {
+		t.timer.Stop()
+	}
+}
+
+// cookieName is the cookie that load-balanced listeners set and want back.
+// See [MS-WSMV] section 3.1.4.1.31.4.
+const cookieName = "MS-WSMAN"
+
+func (c *Client) keepCookie(resp *http.Response) {
+	if len(resp.Header["Set-Cookie"]) == 0 || c.http.Jar != nil {
+		return
+	}
+	for _, cookie := range resp.Cookies() {
+		if cookie.Name != cookieName {
+			continue
+		}
+		if cookie.MaxAge < 0 {
+			c.cookie.Store(nil)
+			continue
+		}
+		value := cookie.Value
+		c.cookie.Store(&value)
+	}
+}
+
+func (c *Client) sendCookie(req *http.Request) {
+	if value := c.cookie.Load(); value != nil && c.http.Jar == nil {
+		req.AddCookie(&http.Cookie{Name: cookieName, Value: *value})
+	}
+}
+
+// rawBody is an answer as it came.
+type rawBody struct {
+	data     []byte
+	borrowed bool // data belongs to the transport, until its body is closed
+}
+
+// readBody reads an answer whole.
+func readBody(resp *http.Response, limit int64) (rawBody, error) {
+	if whole, ok := resp.Body.(interface{ Bytes() []byte }); ok {
+		data := whole.Bytes()
+		if int64(len(data)) > limit {
+			return rawBody{}, &LimitError{What: "size", Limit: int(limit)}
+		}
+		return rawBody{data: data, borrowed: true}, nil
+	}
+	buf := getBuffer()
+	if n := resp.ContentLength; n > 0 && n <= limit && int64(cap(buf)) <= n {
+		buf = make([]byte, 0, n+1)
+	}
+	r := io.LimitReader(resp.Body, limit+1)
+	for {
+		n, err := r.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if int64(len(buf)) > limit {
+			putBuffer(buf)
+			return rawBody{}, &LimitError{What: "size", Limit: int(limit)}
+		}
+		switch {
+		case err == io.EOF:
+			return rawBody{data: buf}, nil
+		case err != nil:
+			return rawBody{data: buf}, err
+		case len(buf) == cap(buf):
+			buf = append(buf, 0)[:len(buf)]
+		}
+	}
+}

@@ -1,0 +1,208 @@
+package wsman
+
+import (
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+)
+
+// Response is the server's answer to one request. It must be closed.
+type Response struct {
+	// Header is what the SOAP header of the answer says.
+	Header Header
+
+	dec  *Decoder
+	raw  rawBody
+	body io.Closer // of the transport, if raw is borrowed
+}
+
+// ResponseError says that an answer is SOAP, or claims to be, but is not an
+// answer to the request: it is not well formed, or answers something else.
+// What the server did is unknown.
+type ResponseError struct {
+	Action string // action of the request
+	Err    error  // a [*SyntaxError], [*LimitError], [*EnvelopeError] or [*RelatesToError]
+}
+
+func (e *ResponseError) Error() string {
+	return fmt.Sprintf("wsman: answer to %s: %s", shortAction(e.Action), strings.TrimPrefix(e.Err.Error(), "wsman: "))
+}
+
+func (e *ResponseError) Unwrap() error { return e.Err }
+
+// RelatesToError says that an answer belongs to another request.
+type RelatesToError struct{ Want, Got string }
+
+func (e *RelatesToError) Error() string {
+	if e.Got == "" {
+		return "wsman: the answer does not say which request it belongs to"
+	}
+	return fmt.Sprintf("wsman: the answer belongs to message %.60q, not to %q", e.Got, e.Want)
+}
+
+// Body calls fn with a decoder whose current element is the s:Body, so that
+// [Decoder.Children] are its children. Afterwards the document is verified to
+// its end: when Body returns nil the answer was well formed as a whole. Before
+// that, nothing that fn saw should be passed on. Body can be called once.
+func (r *Response) Body(fn func(*Decoder) error) error {
+	if r.dec == nil {
+		return fmt.Errorf("wsman: Body called twice or after Close")
+	}
+	d := r.dec
+	r.dec = nil
+	defer putDecoder(d)
+	err := fn(d)
+	if derr := d.Finish(); derr != nil {
+		return &ResponseError{Action: r.Header.Action, Err: derr}
+	}
+	return err
+}
+
+// Close gives the buffer of the answer back. What [Decoder.Text] and its like
+// returned dies here.
+func (r *Response) Close() {
+	if r.dec != nil {
+		putDecoder(r.dec)
+		r.dec = nil
+	}
+	if r.body != nil {
+		r.body.Close()
+		r.body = nil
+	} else if r.raw.data != nil {
+		putBuffer(r.raw.data)
+	}
+	r.raw = rawBody{}
+}
+
+// parse makes a Response of an answer, or the error that it stands for.
+func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error) {
+	r := &Response{raw: raw}
+	if raw.borrowed {
+		r.body = httpResp.Body
+	}
+	if err := x.checkHTTP(httpResp, raw.data); err != nil {
+		r.Close()
+		return nil, err
+	}
+	r.dec = getDecoder(raw.data, Limits{Size: int(x.client.cfg.MaxResponse)})
+	var err error
+	if r.Header, err = ReadEnvelope(r.dec); err == nil {
+		var fault *Fault
+		if fault, err = x.fault(r.dec, &r.Header, httpResp.StatusCode); fault != nil {
+			r.Close()
+			return nil, fault
+		}
+	}
+	if err == nil && httpResp.StatusCode != http.StatusOK {
+		err = &EnvelopeError{Msg: fmt.Sprintf("an answer that is no fault came with HTTP status %d", httpResp.StatusCode)}
+	}
+	if err == nil && x.messageID != "" && !equalFold(r.Header.RelatesTo, x.messageID) {
+		err = &RelatesToError{Want: x.messageID, Got: r.Header.RelatesTo}
+	}
+	if err != nil {
+		r.Close()
+		return nil, &ResponseError{Action: x.action, Err: err}
+	}
+	return r, nil
+}
+
+// fault reads the fault that an answer consists of, if it does.
+func (x *exchange) fault(d *Decoder, h *Header, status int) (*Fault, error) {
+	if !d.peekChild(Name{NSEnvelope, "Fault"}) {
+		return nil, d.Err()
+	}
+	f, err := ReadFault(d)
+	if err == nil {
+		err = d.Finish()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if x.messageID != "" && h.RelatesTo != "" && !equalFold(h.RelatesTo, x.messageID) {
+		return nil, &RelatesToError{Want: x.messageID, Got: h.RelatesTo}
+	}
+	f.Action, f.FaultAction, f.HTTPStatus, f.ActivityID = x.action, h.Action, status, h.ActivityID
+	return f, nil
+}
+
+// checkHTTP returns a StatusError for an answer that is not SOAP.
+func (x *exchange) checkHTTP(resp *http.Response, data []byte) error {
+	if resp.StatusCode >= 200 && len(data) > 0 && isSOAP(resp, data) && plainEncoding(resp) {
+		return nil
+	}
+	return newStatusError(resp, data)
+}
+
+// isSOAP goes by the media type. Without one, or with a general one, the
+// content must look like XML.
+func isSOAP(resp *http.Response, data []byte) bool {
+	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	if err != nil && resp.Header.Get("Content-Type") != "" && mediaType == "" {
+		mediaType, _, _ = strings.Cut(strings.ToLower(resp.Header.Get("Content-Type")), ";")
+	}
+	switch strings.TrimSpace(mediaType) {
+	case "application/soap+xml":
+		return true
+	case "", "text/xml", "application/xml":
+		return looksLikeXML(data)
+	}
+	return false
+}
+
+func looksLikeXML(data []byte) bool {
+	for _, c := range data[:min(len(data), 64)] {
+		switch {
+		case c == '<':
+			return true
+		case isSpace(c), c == 0, c >= 0xEF: // byte order marks, UTF-16
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+func plainEncoding(resp *http.Response) bool {
+	enc := resp.Header.Get("Content-Encoding")
+	return enc == "" || equalFold(enc, "identity")
+}
+
+// maxPooled keeps one huge answer from staying in memory for good.
+const maxPooled = 1 << 20
+
+// The pools hold buffers and decoders between exchanges.
+var (
+	bufferPool  = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+	decoderPool = sync.Pool{New: func() any { return new(Decoder) }}
+)
+
+func getBuffer() []byte { return (*bufferPool.Get().(*[]byte))[:0] }
+
+func putBuffer(b []byte) {
+	if cap(b) <= maxPooled {
+		bufferPool.Put(&b)
+	}
+}
+
+func getDecoder(data []byte, lim Limits) *Decoder {
+	d := decoderPool.Get().(*Decoder)
+	d.lim = lim
+	d.Reset(data)
+	return d
+}
+
+func putDecoder(d *Decoder) {
+	d.Reset(nil)
+	decoderPool.Put(d)
+}
+
+// shortAction is the last part of an action URI, for error texts.
+func shortAction(action string) string {
+	if action == "" {
+		return "Identify"
+	}
+	return action[strings.LastIndexByte(action, '/')+1:]
+}
