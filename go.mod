@@ -2,10 +2,11 @@ module github.com/winrmkit/winrmkit
 
 go 1.26.0
 
-require github.com/stretchr/testify v1.12.1
-
 require (
-	github.com/jcmturner/gokrb5/v8 v8.4.4 // indirect
-	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/crypto v0.58.0 // indirect
+	github.com/jcmturner/gofork v1.7.6
+	github.com/jcmturner/gokrb5/v8 v8.4.4
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/crypto v0.58.0
 )
+
+require go.yaml.in/yaml/v3 v3.0.5 // indirect

@@ -1,16 +1,15 @@
 package krb5
 
 import (
+	"crypto/md5"
+	"crypto/pbkdf2"
+	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
 	"os"
 	"strconv"
 	"strings"
 	"testing"
-
-	"crypto/md5"
-	"crypto/pbkdf2"
-	"crypto/sha1"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
