@@ -13,8 +13,8 @@ import (
 type AcceptorConfig struct {
 	// Mech is the accepting side of the inner logon. The Acceptor closes it.
 	Mech Mech
-	// TLS has the server's certificate and the TLS versions. Resumption never
-	// happens.
+	// TLS has the server's one certificate (its key is what the logon is bound
+	// to) and the TLS versions. Resumption never happens.
 	TLS *tls.Config
 	// MinVersion is the least version that clients may speak; 0 means
 	// MinVersion, the constant.
@@ -44,8 +44,8 @@ func NewAcceptor(cfg AcceptorConfig) (*Acceptor, error) {
 	if cfg.Version == 0 {
 		cfg.Version = MaxVersion
 	}
-	if cfg.TLS == nil || len(cfg.TLS.Certificates) == 0 || len(cfg.TLS.Certificates[0].Certificate) == 0 {
-		return nil, errors.New("credssp: acceptor without a certificate")
+	if cfg.TLS == nil || len(cfg.TLS.Certificates) != 1 || len(cfg.TLS.Certificates[0].Certificate) == 0 {
+		return nil, errors.New("credssp: an acceptor has exactly one certificate")
 	}
 	leaf, err := x509.ParseCertificate(cfg.TLS.Certificates[0].Certificate[0])
 	if err != nil {
@@ -66,6 +66,7 @@ func serverTLS(base *tls.Config) *tls.Config {
 	t.DynamicRecordSizingDisabled = true
 	t.SessionTicketsDisabled = true
 	t.ClientAuth = tls.NoClientCert
+	t.GetCertificate, t.GetConfigForClient = nil, nil
 	if t.MaxVersion != 0 && t.MaxVersion < tls.VersionTLS13 {
 		return t
 	}
