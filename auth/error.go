@@ -183,11 +183,11 @@ func (e *DialError) Timeout() bool {
 // MayBeProcessed reports whether the server may have processed the request that
 // RoundTrip returned err for. It is false only where that is proven.
 func MayBeProcessed(err error) bool {
-	if lost, ok := errors.AsType[*ConnectionLostError](err); ok {
-		return lost.Sent
+	if _, answered := errors.AsType[*ResponseError](err); answered {
+		return true
 	}
-	_, answered := errors.AsType[*ResponseError](err)
-	return answered
+	lost, ok := errors.AsType[*ConnectionLostError](err)
+	return ok && lost.Sent // a logon comes before the message, or is refused with it
 }
 
 // contextError tells why ctx ended. The result matches ctx.Err() and the cause.

@@ -1,29 +1,218 @@
 package auth
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
+	"time"
 )
 
-// A Transport is an http.RoundTripper for one endpoint.
-type Transport struct{}
+// A Transport is an http.RoundTripper for one endpoint: it logs on, seals, and
+// keeps a few authenticated connections. Every connection is one object of
+// socket, security context and sequence numbers.
+//
+// A request is sent a second time only when it provably was not processed: the
+// connection failed before its last byte was accepted, or the server answered
+// 401 on a connection that was logged on. Otherwise RoundTrip returns a
+// [*ConnectionLostError]. Answers are read whole and verified before RoundTrip
+// returns; their body has a method Bytes() []byte, valid until Close.
+type Transport struct {
+	cfg      TransportConfig
+	endpoint endpoint
+	path     string
+	tls      *tls.Config
+	pins     []pin
+	seal     bool
+	account  *Logon // nil: the mechanism has none
+	trace    *tracer
+	pool     *pool
 
-// NewTransport returns a Transport for the endpoint. It does no network I/O.
-func NewTransport(endpoint string, cfg *TransportConfig) (*Transport, error) {
-	return nil, errors.New("auth: not built yet")
+	asking chan struct{} // holds one: the right to read and set asked
+	asked  bool
+
+	life context.Context // ends with Close
+	end  context.CancelCauseFunc
 }
 
-// RoundTrip sends one request.
-func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) { return nil, ErrClosed }
+var _ http.RoundTripper = (*Transport)(nil)
 
-// CloseIdleConnections closes connections that carry nothing.
-func (t *Transport) CloseIdleConnections() {}
+// NewTransport returns a Transport for the endpoint, such as
+// https://host:5986/wsman. It does no network I/O.
+func NewTransport(rawURL string, cfg *TransportConfig) (*Transport, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, fmt.Errorf("auth: endpoint: %w", err)
+	}
+	t := &Transport{cfg: *cfg, path: u.RequestURI(), asking: make(chan struct{}, 1)}
+	if t.endpoint, err = parseEndpoint(u); err != nil {
+		return nil, err
+	}
+	if t.path == "/" {
+		t.path = "/wsman"
+	}
+	if err := t.cfg.complete(); err != nil {
+		return nil, err
+	}
+	if t.tls, err = newTLS(&t.cfg); err != nil {
+		return nil, err
+	}
+	if t.pins, err = parsePins(cfg.Pins); err != nil {
+		return nil, err
+	}
+	t.seal = cfg.Encryption.needed(t.endpoint.scheme)
+	t.account = accountOf(cfg.Mechanism)
+	t.trace = newTracer(cfg.Trace, cfg.Logger)
+	t.life, t.end = context.WithCancelCause(context.Background())
+	t.pool = &pool{max: t.cfg.MaxConns, renew: t.cfg.IdleRenewal, onIdle: (*conn).close}
+	return t, nil
+}
 
-// Close closes all connections; calls under way fail with [ErrClosed].
-func (t *Transport) Close() error { return nil }
+// complete puts the defaults in.
+func (cfg *TransportConfig) complete() error {
+	switch {
+	case cfg.Mechanism == nil:
+		return errors.New("auth: no Mechanism; Anonymous is one")
+	case cfg.MaxConns == 1 || cfg.MaxConns < 0:
+		return errors.New("auth: MaxConns is less than 2: a long poll would block everything else")
+	case cfg.PinReplacesChain && len(cfg.Pins) == 0:
+		return errors.New("auth: PinReplacesChain without Pins")
+	}
+	if cfg.MaxConns == 0 {
+		cfg.MaxConns = DefaultMaxConns
+	}
+	if cfg.ConnectTimeout <= 0 {
+		cfg.ConnectTimeout = DefaultConnectTimeout
+	}
+	if cfg.IdleRenewal <= 0 {
+		cfg.IdleRenewal = DefaultIdleRenewal
+	}
+	if cfg.MaxResponse <= 0 {
+		cfg.MaxResponse = DefaultMaxResponse
+	}
+	if cfg.UserAgent == "" {
+		cfg.UserAgent = DefaultUserAgent
+	}
+	return nil
+}
 
-// Waiting returns how many requests wait for a connection.
-func (t *Transport) Waiting() int { return 0 }
+// accountOf returns what is known about the account of a mechanism, nil when
+// it has none.
+func accountOf(m Mechanism) *Logon {
+	if a, ok := m.(Accounter); ok {
+		return a.Logon()
+	}
+	return nil
+}
+
+// RoundTrip sends one request to the endpoint and returns the verified answer.
+// It waits for a connection as long as the request's context lets it.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		defer func() { _ = req.Body.Close() }()
+	}
+	if err := t.isOurs(req.URL); err != nil {
+		return nil, err
+	}
+	m, err := t.readMessage(req)
+	if err != nil {
+		return nil, err
+	}
+	defer m.body.Release()
+
+	ctx, cancel := context.WithCancelCause(req.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(t.life, func() { cancel(ErrClosed) })()
+
+	resp, err := t.send(ctx, m)
+	if err != nil {
+		if t.life.Err() != nil && req.Context().Err() == nil && !errors.Is(err, ErrClosed) {
+			err = fmt.Errorf("%w: %w", ErrClosed, err)
+		}
+		return nil, err
+	}
+	resp.Request = req
+	return resp, nil
+}
+
+// send waits for a connection and uses it, and a second one if the message
+// provably was not processed on the first.
+func (t *Transport) send(ctx context.Context, m *message) (*http.Response, error) {
+	info := ExchangeInfo{Host: t.endpoint.name(), Priority: priorityOf(ctx)}
+	start := time.Now()
+	s, err := t.pool.acquire(ctx, info.Priority)
+	if err != nil {
+		return nil, err
+	}
+	keep := false
+	defer func() { s.release(keep) }()
+	info.Waited = time.Since(start)
+
+	if err := t.ready(ctx, s); err != nil {
+		return nil, err
+	}
+	for first := true; ; first = false {
+		o := s.conn.exchange(ctx, m, info)
+		if keep = o.keep; !keep {
+			s.conn.close(o.why)
+			s.conn = nil
+		}
+		if !o.again || !first {
+			return o.resp, o.err
+		}
+		t.trace.retry(ctx, RetryInfo{Host: info.Host, Reason: o.err})
+		if s.conn, err = t.connect(ctx); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// ready gives the slot a connection that is logged on and alive.
+func (t *Transport) ready(ctx context.Context, s *slot) error {
+	for s.conn != nil {
+		reason := s.conn.stale()
+		if reason == "" {
+			return nil
+		}
+		s.conn.close(reason)
+		s.conn = s.another()
+	}
+	var err error
+	s.conn, err = t.connect(ctx)
+	return err
+}
+
+// isOurs refuses requests for other hosts: the credentials are for one.
+func (t *Transport) isOurs(u *url.URL) error {
+	if t.life.Err() != nil {
+		return ErrClosed
+	}
+	to, err := parseEndpoint(u)
+	if err != nil {
+		return err
+	}
+	if to != t.endpoint {
+		return fmt.Errorf("auth: request for %s over a transport to %s", to.name(), t.endpoint.name())
+	}
+	return nil
+}
+
+// CloseIdleConnections closes the connections that carry nothing.
+func (t *Transport) CloseIdleConnections() { t.pool.closeIdle(false) }
+
+// Close closes all connections, at once. Calls under way return, with errors
+// that match [ErrClosed].
+func (t *Transport) Close() error {
+	t.end(ErrClosed)
+	t.pool.closeIdle(true)
+	return nil
+}
+
+// Waiting returns how many requests wait for a connection. A long poll that is
+// about to be sent while others wait should ask to be answered soon.
+func (t *Transport) Waiting() int { return t.pool.stats().Waiting }
 
 // Stats is a snapshot of a Transport's connections.
 type Stats struct {
@@ -35,4 +224,4 @@ type Stats struct {
 }
 
 // Stats returns a snapshot.
-func (t *Transport) Stats() Stats { return Stats{} }
+func (t *Transport) Stats() Stats { return t.pool.stats() }

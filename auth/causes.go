@@ -1,0 +1,71 @@
+package auth
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// explain returns candidate causes for a logon that was answered with status.
+// The mechanism knows best; what is general stands here.
+func explain(session Session, scheme string, status int, presented bool, offered []string) []Cause {
+	if status != http.StatusUnauthorized && status != http.StatusProxyAuthRequired {
+		return statusCauses[status]
+	}
+	listed := slices.ContainsFunc(offered, func(s string) bool { return strings.EqualFold(s, scheme) })
+	if len(offered) > 0 && !listed && !strings.Contains(scheme, "/") {
+		return []Cause{schemeOff(scheme)}
+	}
+	if e, ok := session.(Explainer); ok {
+		if causes := e.Explain(status, presented); len(causes) > 0 {
+			return causes
+		}
+	}
+	if !presented {
+		return []Cause{schemeOff(scheme)}
+	}
+	return []Cause{
+		{ID: "wrong-password", Text: "user name or password is wrong, expired or the account is locked or disabled"},
+		schemeOff(scheme),
+	}
+}
+
+func schemeOff(scheme string) Cause {
+	if scheme == "" {
+		return Cause{ID: "logon-wanted", Text: "the service wants a logon", Remedy: "set a Mechanism"}
+	}
+	return Cause{
+		ID: "scheme-off", Text: fmt.Sprintf("the service does not accept %s", scheme),
+		Check:  "winrm get winrm/config/service/auth",
+		Remedy: fmt.Sprintf(`Set-Item WSMan:\localhost\Service\Auth\%s $true`, scheme),
+	}
+}
+
+// proxyDropsContext explains a 401 after a logon that had just succeeded.
+var proxyDropsContext = Cause{
+	ID:     "connection-shared",
+	Text:   "something between puts requests on other connections than the one that was logged on",
+	Check:  "look for a proxy or load balancer",
+	Remedy: "reach the host directly or by CONNECT",
+}
+
+// statusCauses are what a listener's other answers mean.
+var statusCauses = map[int][]Cause{
+	http.StatusBadRequest: {{
+		ID: "header-too-long", Text: "the logon token is longer than http.sys takes (many groups in the ticket)",
+		Remedy: `raise MaxFieldLength and MaxRequestBytes in HKLM\SYSTEM\CurrentControlSet\Services\HTTP\Parameters`,
+	}},
+	http.StatusForbidden: {{
+		ID: "not-mapped", Text: "the client certificate is not accepted or not mapped to an account",
+		Check: `Get-ChildItem WSMan:\localhost\ClientCertificate`,
+	}},
+	http.StatusNotFound: {{
+		ID: "url", Text: "no listener for this path", Check: "winrm enumerate winrm/config/listener",
+		Remedy: "the default path is /wsman",
+	}},
+	http.StatusServiceUnavailable: {{
+		ID: "service-stopped", Text: "the WinRM service is stopped or its queue is full",
+		Check: "Get-Service WinRM", Remedy: "Start-Service WinRM",
+	}},
+}

@@ -1,0 +1,258 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/winrmkit/winrmkit/internal/http1"
+)
+
+// A conn is socket, security context and sequence numbers in one: none outlives
+// the others.
+type conn struct {
+	t          *Transport
+	http       *http1.Conn
+	peer       Peer
+	session    Session
+	authorizer RequestAuthorizer // the session, if it is one
+	sealer     Sealer            // the session, if messages are sealed
+	attempt    *attempt          // of a logon that the first message finishes
+	open       bool              // the first message finishes the logon
+	done       bool              // the session said done
+
+	born      time.Time
+	idleSince time.Time // wall clock
+	timer     *time.Timer
+	exchanges int
+	closed    atomic.Bool
+}
+
+// errConnectTimeout is the cause when ConnectTimeout ends a connection attempt.
+type errConnectTimeout time.Duration
+
+func (e errConnectTimeout) Error() string {
+	return fmt.Sprintf("no connection within %v", time.Duration(e))
+}
+
+func (e errConnectTimeout) Timeout() bool { return true }
+
+// A budget is the time that is left to connect. Waiting for others is not
+// charged to it.
+type budget struct {
+	total, left time.Duration
+}
+
+func (b *budget) spend(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, b.left, errConnectTimeout(b.total))
+	defer cancel()
+	start := time.Now()
+	err := f(ctx)
+	b.left -= time.Since(start)
+	return err
+}
+
+const connectTries = 3
+
+// errAgain says that a socket was used up before its logon began.
+var errAgain = errors.New("the server closed the connection before the logon")
+
+// connect makes a connection and logs on.
+func (t *Transport) connect(ctx context.Context) (*conn, error) {
+	if refused := t.account.Refused(t.endpoint.name()); refused != nil {
+		return nil, refused
+	}
+	if t.endpoint.scheme == "http" {
+		// What this session cannot do is found out before anything is dialled.
+		s, err := t.newSession(t.endpoint.peer())
+		if err != nil {
+			return nil, err
+		}
+		_ = s.Close()
+	}
+	left := &budget{total: t.cfg.ConnectTimeout, left: t.cfg.ConnectTimeout}
+	var err error
+	for range connectTries {
+		var c *conn
+		if c, err = t.connectOnce(ctx, left); !errors.Is(err, errAgain) {
+			return c, err
+		}
+	}
+	return nil, &ConnectionLostError{Host: t.endpoint.name(), Err: err}
+}
+
+// connectOnce dials outside of the gate, so that a dead host holds up nobody,
+// then waits for its turn to log on.
+func (t *Transport) connectOnce(ctx context.Context, left *budget) (*conn, error) {
+	var c *conn
+	err := left.spend(ctx, func(ctx context.Context) (err error) {
+		if c, err = t.open(ctx); err != nil {
+			return err
+		}
+		return t.ask(ctx, c)
+	})
+	if err != nil {
+		c.close("not asked")
+		return nil, err
+	}
+	if c.authorizer != nil {
+		return c, nil // each message carries the logon
+	}
+	start := time.Now()
+	a, err := t.account.begin(ctx, t.endpoint.name())
+	if err != nil {
+		c.close("logon not tried")
+		return nil, err
+	}
+	defer func() {
+		if c == nil || !c.open {
+			a.inconclusive()
+		}
+	}()
+	if time.Since(start) > time.Second/10 && !c.http.Alive() {
+		c.close("closed by the server while waiting")
+		c = nil
+		return nil, errAgain
+	}
+	if err := left.spend(ctx, func(ctx context.Context) error { return c.logon(ctx, a) }); err != nil {
+		c.close("logon")
+		c = nil
+		return nil, err
+	}
+	return c, nil
+}
+
+// open dials and starts a session.
+func (t *Transport) open(ctx context.Context) (*conn, error) {
+	nc, state, err := t.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{t: t, http: http1.NewConn(nc), peer: t.endpoint.peer(), born: time.Now()}
+	c.peer.TLS = state
+	if c.session, err = t.newSession(c.peer); err != nil {
+		c.close("no session")
+		return nil, err
+	}
+	c.authorizer, _ = c.session.(RequestAuthorizer)
+	if t.seal {
+		c.sealer, _ = c.session.(Sealer)
+	}
+	return c, nil
+}
+
+// newSession starts a session that can do what the encryption setting wants.
+func (t *Transport) newSession(p Peer) (Session, error) {
+	p.Seal = t.seal
+	s, err := t.cfg.Mechanism.NewSession(p)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := s.(Sealer); ok || !t.seal {
+		return s, nil
+	}
+	_ = s.Close()
+	return nil, &ClearTextError{
+		Mechanism: t.cfg.Mechanism.Name(), Host: t.endpoint.name(),
+		Remedy: "it cannot encrypt messages: use https, another mechanism, or say EncryptNever",
+	}
+}
+
+// ask finds out once per endpoint which schemes are offered, for a mechanism
+// that does not send its first token unasked ([MS-WSMV] section 3.1.4.1.28).
+func (t *Transport) ask(ctx context.Context, c *conn) error {
+	m, ok := t.cfg.Mechanism.(Asker)
+	if !ok || !m.AskFirst() {
+		return nil
+	}
+	select {
+	case t.asking <- struct{}{}:
+		defer func() { <-t.asking }()
+	case <-ctx.Done():
+		return contextError(ctx)
+	}
+	if t.asked {
+		return nil
+	}
+	l := &logon{trace: t.trace, mech: t.cfg.Mechanism, session: c.session, account: t.account, host: t.endpoint.name()}
+	resp, err := c.leg(ctx, "")
+	if err != nil {
+		return l.lost(ctx, err)
+	}
+	resp.Body.Release()
+	l.status, l.leg = resp.Status, 1
+	l.offered = readOffers(resp.Header.Values("WWW-Authenticate"), l.mech.Scheme()).schemes
+	if resp.Status != http.StatusUnauthorized || !containsFold(l.offered, l.mech.Scheme()) {
+		return l.failure(nil, false)
+	}
+	t.asked = true
+	if resp.Close {
+		return errAgain
+	}
+	return nil
+}
+
+// leg sends an empty POST ([MS-WSMV] section 3.1.4.1.28): what is to be
+// protected does not leave before it can be.
+func (c *conn) leg(ctx context.Context, authorization string) (*http1.Response, error) {
+	req := &http1.Request{
+		Method: http.MethodPost, Target: c.t.path, Host: c.t.endpoint.name(),
+		Header: []http1.Field{
+			{Name: "User-Agent", Value: c.t.cfg.UserAgent},
+			{Name: "Content-Type", Value: "application/soap+xml;charset=UTF-8"},
+		},
+	}
+	if authorization != "" {
+		req.Header = append(req.Header, http1.Field{Name: "Authorization", Value: authorization})
+	}
+	return c.http.Exchange(ctx, req, maxLegBody)
+}
+
+// logon authenticates the connection.
+func (c *conn) logon(ctx context.Context, a *attempt) error {
+	l := &logon{
+		trace: c.t.trace, mech: c.t.cfg.Mechanism, session: c.session, account: c.t.account,
+		attempt: a, host: c.t.endpoint.name(), seal: c.sealer != nil, send: c.leg,
+	}
+	if err := l.run(ctx); err != nil {
+		return err
+	}
+	if c.sealer != nil && !c.sealer.Ready() {
+		return l.failure(errNoSeal, false)
+	}
+	c.open, c.done = l.open, l.done
+	if c.open {
+		c.attempt = a
+	}
+	return nil
+}
+
+// stale reports whether the context of an idle connection may have been
+// dropped, or the peer is gone.
+func (c *conn) stale() (reason string) {
+	if time.Now().Round(0).Sub(c.idleSince) >= c.t.cfg.IdleRenewal {
+		return "idle"
+	}
+	if !c.http.Alive() {
+		return "closed by the server"
+	}
+	return ""
+}
+
+// close ends the connection and its session, once.
+func (c *conn) close(reason string) {
+	if c == nil || c.closed.Swap(true) {
+		return
+	}
+	_ = c.http.Close()
+	if c.session != nil {
+		_ = c.session.Close()
+	}
+	c.attempt.inconclusive()
+	c.t.trace.closed(ConnInfo{
+		Host: c.t.endpoint.name(), Reason: reason, Age: time.Since(c.born), Exchanges: c.exchanges,
+	})
+}

@@ -1,0 +1,45 @@
+package auth
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// An endpoint is where a listener is.
+type endpoint struct {
+	scheme string
+	host   string // without brackets and zone: what certificates and principals name
+	dial   string // host:port for the dialer, with the zone
+	port   string
+}
+
+// parseEndpoint reads scheme, host and port. A missing port is WinRM's: 5985 for
+// http, 5986 for https.
+func parseEndpoint(u *url.URL) (endpoint, error) {
+	e := endpoint{scheme: strings.ToLower(u.Scheme), port: u.Port()}
+	if e.scheme != "http" && e.scheme != "https" {
+		return e, fmt.Errorf("auth: endpoint %s: scheme is neither http nor https", u.Redacted())
+	}
+	host := strings.ToLower(u.Hostname())
+	if host == "" {
+		return e, fmt.Errorf("auth: endpoint %s: no host", u.Redacted())
+	}
+	if e.port == "" {
+		e.port = map[string]string{"http": "5985", "https": "5986"}[e.scheme]
+	}
+	e.dial = net.JoinHostPort(u.Hostname(), e.port)
+	e.host, _, _ = strings.Cut(host, "%")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		e.host = addr.WithZone("").String()
+	}
+	return e, nil
+}
+
+// name is the endpoint in errors, traces and the Host header.
+func (e endpoint) name() string { return net.JoinHostPort(e.host, e.port) }
+
+// peer is the endpoint as a Mechanism sees it.
+func (e endpoint) peer() Peer { return Peer{Scheme: e.scheme, Host: e.host, Port: e.port} }

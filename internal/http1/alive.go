@@ -1,0 +1,66 @@
+package http1
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+)
+
+// Alive reports whether an idle connection can carry another exchange: the peer
+// has not closed it and has sent nothing unasked. A TCP socket is asked without
+// waiting; others are read for a millisecond.
+func (c *Conn) Alive() bool {
+	if c.br.Buffered() > 0 {
+		return false
+	}
+	if pending, known := readable(c.raw); known && !pending {
+		return true
+	}
+	if err := c.nc.SetReadDeadline(time.Now().Add(probeTime)); err != nil {
+		return false
+	}
+	// Over TLS there may be something that is no data, such as session tickets:
+	// reading takes it in.
+	c.in.n, c.in.err = 1, ErrUnsolicited
+	_, err := c.br.Peek(1)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	return c.nc.SetReadDeadline(time.Time{}) == nil
+}
+
+// readable asks the socket whether a read would return at once, with bytes or
+// the end of the stream. known is false where it cannot be asked.
+func readable(nc net.Conn) (pending, known bool) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return false, false
+	}
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return true, true
+	}
+	return peekSocket(rc)
+}
+
+// isNetwork reports whether err is about the connection and not about what came
+// over it.
+func isNetwork(err error) bool {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		// A TLS alert comes as an OpError, a bad record MAC as a plain error.
+		return true
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[syscall.Errno](err)
+	return ok
+}

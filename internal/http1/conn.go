@@ -1,0 +1,143 @@
+package http1
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+const (
+	readBuffer = 8 << 10
+
+	// probeTime is how long Alive waits for a sign that the peer is gone, where
+	// the connection cannot be asked without waiting.
+	probeTime = time.Millisecond
+
+	// lastWords is how long a peer that stopped reading is given to say why.
+	lastWords = time.Second
+)
+
+var past = time.Unix(1, 0)
+
+// A Conn is a connection that carries one exchange at a time.
+type Conn struct {
+	nc  net.Conn
+	raw net.Conn // below TLS
+	in  *limited
+	br  *bufio.Reader
+}
+
+// NewConn returns a Conn on nc, whose TLS handshake, if any, is done.
+func NewConn(nc net.Conn) *Conn {
+	in := &limited{r: nc}
+	c := &Conn{nc: nc, raw: nc, in: in, br: bufio.NewReaderSize(in, readBuffer)}
+	for {
+		t, ok := c.raw.(*tls.Conn)
+		if !ok {
+			return c
+		}
+		c.raw = t.NetConn()
+	}
+}
+
+// NetConn returns the connection underneath. Bytes that the peer sent unasked
+// are lost to it: see Buffered.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Buffered returns the number of bytes that were read and belong to no response.
+func (c *Conn) Buffered() int { return c.br.Buffered() }
+
+// Close closes the socket at once. TLS says no good-bye: it could block on a
+// peer that does not read, and the lengths of HTTP already tell what is whole.
+func (c *Conn) Close() error { return c.raw.Close() }
+
+// Exchange sends req and reads the response, whose body has at most maxBody
+// bytes. It returns an [*Error]. When ctx ends, or on any error, the connection
+// is closed: what it still carries cannot be told apart.
+func (c *Conn) Exchange(ctx context.Context, req *Request, maxBody int64) (*Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &Error{Err: err}
+	}
+	if err := c.nc.SetDeadline(time.Time{}); err != nil {
+		return nil, c.fail(ctx, &Error{Err: err})
+	}
+	stop := context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(past) })
+	resp, failure := c.exchange(ctx, req, maxBody)
+	if !stop() {
+		// The deadline is, or is about to be, in the past: this was the last
+		// exchange, even if it succeeded.
+		_ = c.Close()
+		if failure == nil {
+			resp.Close = true
+		}
+	}
+	if failure != nil {
+		return nil, c.fail(ctx, failure)
+	}
+	return resp, nil
+}
+
+func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (*Response, *Error) {
+	if c.br.Buffered() > 0 {
+		return nil, &Error{Err: ErrUnsolicited}
+	}
+	sent, err := req.write(c.nc)
+	if !sent && err != nil {
+		return c.early(ctx, req.Method, maxBody, err)
+	}
+	if req.Wrote != nil {
+		req.Wrote()
+	}
+	resp, status, err := c.readResponse(req.Method, maxBody)
+	if err != nil {
+		return nil, &Error{Sent: true, Answered: answered(err, status), Status: status, Err: err}
+	}
+	return resp, nil
+}
+
+// early looks for the answer of a peer that stopped reading in the middle of
+// the request, such as 413, before it gives up. Without one the request was
+// provably not processed.
+func (c *Conn) early(ctx context.Context, method string, maxBody int64, cause error) (*Response, *Error) {
+	if ctx.Err() != nil || errors.Is(cause, ErrInvalidHeader) || errors.Is(cause, os.ErrDeadlineExceeded) {
+		return nil, &Error{Err: cause}
+	}
+	_ = c.nc.SetReadDeadline(time.Now().Add(lastWords))
+	if ctx.Err() != nil { // the deadline that ended ctx may just have been overwritten
+		return nil, &Error{Err: cause}
+	}
+	resp, _, err := c.readResponse(method, maxBody)
+	if err != nil || resp.Status < 400 {
+		return nil, &Error{Err: cause}
+	}
+	resp.Close = true
+	return resp, nil
+}
+
+// answered reports whether err is about what the peer sent, rather than about
+// the connection.
+func answered(err error, status int) bool {
+	if status != 0 {
+		return !isNetwork(err)
+	}
+	for _, sentinel := range []error{ErrTLS, ErrNotHTTP, ErrHeadTooLong, ErrInterim} {
+		if errors.Is(err, sentinel) {
+			return true
+		}
+	}
+	return !isNetwork(err)
+}
+
+// fail closes the connection and lets ctx speak first: a deadline in the past
+// is only how its end reached the socket.
+func (c *Conn) fail(ctx context.Context, e *Error) error {
+	_ = c.Close()
+	if err := ctx.Err(); err != nil {
+		e.Err, e.Answered = err, false
+	}
+	return e
+}

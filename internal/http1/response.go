@@ -1,0 +1,147 @@
+package http1
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+)
+
+const (
+	// MaxHead bounds status line and header of a response.
+	MaxHead = 64 << 10
+	// MaxInterim bounds the 1xx responses before the final one.
+	MaxInterim = 5
+
+	maxMaxBody = 1 << 50 // keeps sums from overflowing
+)
+
+// A Response is a response that was read to its end.
+type Response struct {
+	Status int
+	Reason string // the status line's text after the code
+	Header http.Header
+	Body   *Buffer // never nil
+	// Close says that the peer ends the connection after it.
+	Close bool
+}
+
+// limited hands out bytes of r while n lasts.
+type limited struct {
+	r   io.Reader
+	n   int64
+	err error // given when n is used up
+}
+
+func (l *limited) Read(p []byte) (int, error) {
+	if l.n <= 0 {
+		return 0, l.err
+	}
+	if int64(len(p)) > l.n {
+		p = p[:l.n]
+	}
+	n, err := l.r.Read(p)
+	l.n -= int64(n)
+	return n, err
+}
+
+// readResponse reads the final response to a request of the given method. A
+// failure is told with the status, if a head came.
+func (c *Conn) readResponse(method string, maxBody int64) (*Response, int, error) {
+	c.in.n, c.in.err = MaxHead, ErrHeadTooLong
+	if err := sniff(c.br); err != nil {
+		return nil, 0, err
+	}
+	req := &http.Request{Method: method}
+	for range MaxInterim + 1 {
+		resp, err := http.ReadResponse(c.br, req)
+		if err != nil {
+			return nil, 0, headError(err)
+		}
+		switch {
+		case resp.StatusCode == http.StatusSwitchingProtocols:
+			return nil, resp.StatusCode, ErrUpgrade
+		case resp.StatusCode < 200:
+			continue
+		case method == http.MethodConnect && resp.StatusCode < 300:
+			// The tunnel begins here: no body ([RFC 9110] section 9.3.6).
+			return newResponse(resp), resp.StatusCode, nil
+		}
+		r, err := c.readBody(resp, maxBody)
+		return r, resp.StatusCode, err
+	}
+	return nil, 0, ErrInterim
+}
+
+// sniff looks at the first bytes, for the two mistakes that people make: a TLS
+// port addressed in clear, and a port that does not speak HTTP.
+func sniff(br *bufio.Reader) error {
+	first, err := br.Peek(5)
+	if len(first) >= 2 && (first[0] == 0x15 || first[0] == 0x16) && first[1] == 0x03 {
+		return ErrTLS
+	}
+	if err != nil {
+		return unexpected(err)
+	}
+	if string(first) != "HTTP/" {
+		return ErrNotHTTP
+	}
+	return nil
+}
+
+func headError(err error) error {
+	if errors.Is(err, ErrHeadTooLong) {
+		return ErrHeadTooLong
+	}
+	return unexpected(err)
+}
+
+// unexpected turns the end of the stream into one that no reader takes for a
+// regular end.
+func unexpected(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func newResponse(resp *http.Response) *Response {
+	_, reason, _ := strings.Cut(resp.Status, " ")
+	return &Response{
+		Status: resp.StatusCode, Reason: reason, Header: resp.Header,
+		Body: &Buffer{}, Close: resp.Close,
+	}
+}
+
+// readBody reads the body whole, or refuses it.
+func (c *Conn) readBody(resp *http.Response, maxBody int64) (*Response, error) {
+	r := newResponse(resp)
+	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, ErrCompressed
+	}
+	chunked := len(resp.TransferEncoding) > 0
+	switch {
+	case resp.ContentLength == 0:
+		return r, nil
+	case resp.ContentLength < 0 && !chunked:
+		if resp.StatusCode < 400 {
+			return nil, ErrNoLength
+		}
+		// Nobody can tell whether the text is complete, but the status is: it
+		// is handed on without the body.
+		r.Close = true
+		return r, nil
+	case resp.ContentLength > maxBody:
+		return nil, ErrBodyTooLong
+	}
+	// Chunks of one byte cost six; net/http bounds what they cost beyond.
+	c.in.n, c.in.err = 8*min(maxBody, maxMaxBody)+MaxHead, ErrBodyTooLong
+	body := getBuffer()
+	if err := body.Fill(resp.Body, resp.ContentLength, maxBody); err != nil {
+		body.Release()
+		return nil, err
+	}
+	r.Body = body
+	return r, nil
+}
