@@ -9,4 +9,7 @@ require (
 	golang.org/x/crypto v0.58.0
 )
 
-require go.yaml.in/yaml/v3 v3.0.5 // indirect
+require (
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	software.sslmate.com/src/go-pkcs12 v0.7.4 // indirect
+)
