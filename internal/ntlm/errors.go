@@ -8,7 +8,17 @@ import (
 
 // ErrFIPS is returned by everything that would need MD4, MD5 or RC4 in a program
 // that enforces FIPS 140.
-var ErrFIPS = errors.New("ntlm: needs MD4, MD5 and RC4, which FIPS 140 mode forbids; use Kerberos with AES-SHA2 keys, or Basic or a certificate over TLS")
+var ErrFIPS error = fipsError{}
+
+type fipsError struct{}
+
+func (fipsError) Error() string {
+	return "ntlm: needs MD4, MD5 and RC4, which FIPS 140 mode forbids; " +
+		"use Kerberos with AES-SHA2 keys, or Basic or a certificate over TLS"
+}
+
+// Unavailable lets SPNEGO go on to another mechanism.
+func (fipsError) Unavailable() bool { return true }
 
 // checkFIPS is asked before a hash is touched: under enforcement the standard
 // library's MD5 and HMAC panic.

@@ -47,6 +47,7 @@ type Initiator struct {
 	negotiate []byte
 	state     state
 	micSent   bool
+	presented bool
 }
 
 type state uint8
@@ -102,6 +103,10 @@ func (c *Initiator) Step(ctx context.Context, in []byte) (out []byte, done bool,
 	}
 }
 
+// Presented reports whether the proof of the password was made: from then on the
+// server may count a failed logon.
+func (c *Initiator) Presented() bool { return c.presented }
+
 // MessageMIC reports whether the AUTHENTICATE message carried a MIC. Windows
 // wants a mechListMIC then.
 func (c *Initiator) MessageMIC() bool { return c.micSent }
@@ -146,6 +151,7 @@ func (c *Initiator) authenticate(ctx context.Context, in []byte) ([]byte, error)
 		copy(out[micOffset:], mic[:])
 		c.micSent = true
 	}
+	c.presented = true
 	c.Session.start(m.flags, exported, false)
 	return out, nil
 }

@@ -30,6 +30,7 @@ type direction struct {
 	rc4  *rc4.Cipher
 	mac  hash.Hash // HMAC-MD5 with SignKey
 	seq  uint32
+	mic  bool // a MIC went this way that the keystream shall forget
 	// Scratch space, here so that calling through the hash interface does not
 	// allocate.
 	head [4]byte
@@ -145,6 +146,7 @@ func (s *Session) MIC(dst, message []byte) ([]byte, error) {
 	}
 	s.out.begin()
 	s.out.mac.Write(message)
+	s.out.mic = true
 	return append(dst, s.out.sign(s.flags)...), nil
 }
 
@@ -164,17 +166,20 @@ func (s *Session) VerifyMIC(message, mic []byte) error {
 	if !hmac.Equal(s.in.sign(s.flags), mic) {
 		return s.fail(ErrSignature)
 	}
+	s.in.mic = true
 	return nil
 }
 
-// ResetAfterMIC puts both keystreams back to their beginning, as SPNEGO wants it
-// after each mechListMIC ([MS-SPNG] section 3.2.5.1). The sequence numbers
-// go on.
+// ResetAfterMIC puts the keystream back to its beginning, as SPNEGO wants it
+// after each mechListMIC ([MS-SPNG] section 3.2.5.1). That is a matter of the
+// direction that the MIC went: the other may have sealed messages already, as
+// in CredSSP. The sequence numbers go on.
 func (s *Session) ResetAfterMIC() {
-	if s.flags == 0 {
-		return
+	for _, d := range []*direction{&s.out, &s.in} {
+		if d.mic {
+			d.rc4, d.mic = newRC4(d.seal[:]), false
+		}
 	}
-	s.out.rc4, s.in.rc4 = newRC4(s.out.seal[:]), newRC4(s.in.seal[:])
 }
 
 // fail ends the session: after a wrong message nothing that follows can be
