@@ -1,0 +1,176 @@
+package winrm
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/internal/cmdline"
+	"github.com/winrmkit/winrmkit/wsman"
+)
+
+// Errors of misuse and of closing.
+var (
+	ErrClosed     = errors.New("winrm: client closed")
+	ErrStarted    = errors.New("winrm: command already started")
+	ErrNotStarted = errors.New("winrm: command not started")
+	ErrWaited     = errors.New("winrm: Wait was already called")
+	// ErrShellClosed is returned for commands in a [Shell] after its Close.
+	ErrShellClosed = errors.New("winrm: shell closed")
+)
+
+// ErrCannotQuote says that an argument cannot be carried to the program as it
+// is; the error that wraps it is a [*QuoteError].
+var ErrCannotQuote = cmdline.ErrCannotQuote
+
+// QuoteError says which argument cannot be carried, and why.
+type QuoteError = cmdline.QuoteError
+
+// LengthError says that a command line is longer than Windows takes.
+type LengthError = cmdline.LengthError
+
+// An ExitError is a command that ended with a code other than 0.
+type ExitError struct {
+	Code uint32 // such as 1, or 0xC0000005 for an access violation
+
+	// Stderr holds a prefix and a suffix of what the command wrote to its
+	// standard error, when it ran by [Cmd.Output] and Cmd.Stderr was nil.
+	Stderr []byte
+}
+
+func (e *ExitError) Error() string { return "winrm: exit status " + formatCode(e.Code) }
+
+// formatCode writes small codes in decimal and status codes of Windows, which
+// nobody knows in decimal, in hexadecimal.
+func formatCode(code uint32) string {
+	if code < 0x10000 {
+		return strconv.FormatUint(uint64(code), 10)
+	}
+	return fmt.Sprintf("0x%08X", code)
+}
+
+// ExitStatus maps an exit code of Windows to one for os.Exit. Unix keeps the
+// low byte only, so that 256 would say success: a code that is not 0 but whose
+// low byte is becomes 1.
+func ExitStatus(code uint32) int {
+	if code != 0 && code&0xFF == 0 {
+		return 1
+	}
+	return int(code)
+}
+
+// An ExitMissingError is a command whose exit code is not known: the host ended
+// it without one, or receiving ended before the command did. Err tells why, such
+// as a [*wsman.Fault]; it is nil when the host simply left the code out.
+type ExitMissingError struct{ Err error }
+
+func (e *ExitMissingError) Error() string {
+	if e.Err == nil {
+		return "winrm: the command ended without an exit code"
+	}
+	return "winrm: the command's end is not known: " + strip(e.Err)
+}
+
+func (e *ExitMissingError) Unwrap() error { return e.Err }
+
+// An OutputLostError says that output of a command was lost on its way: an
+// answer that may have carried some never arrived whole, and the host does not
+// send it twice. Result is how the command ended otherwise, nil for success.
+type OutputLostError struct {
+	Answers int   // how many answers were lost
+	Err     error // what happened to the first
+	Result  error
+}
+
+func (e *OutputLostError) Error() string {
+	text := fmt.Sprintf("winrm: output lost (%d of the host's answers): %s", e.Answers, strip(e.Err))
+	if e.Result != nil {
+		text += "; " + strip(e.Result)
+	}
+	return text
+}
+
+// Unwrap returns Err and Result.
+func (e *OutputLostError) Unwrap() []error { return nonNil(e.Err, e.Result) }
+
+// An InputLostError says that it is not known whether a piece of the standard
+// input reached the command. It was not sent again, and the command was ended.
+type InputLostError struct{ Err error }
+
+func (e *InputLostError) Error() string {
+	return "winrm: input may be lost, the command was ended: " + strip(e.Err)
+}
+
+func (e *InputLostError) Unwrap() error { return e.Err }
+
+// A CommandLostError is a command whose start was not confirmed: the answer was
+// lost, and the host, asked for the command's output, does not know it. It was
+// not sent again.
+type CommandLostError struct {
+	Err   error // what happened to the answer
+	Asked error // what the host said when asked
+}
+
+func (e *CommandLostError) Error() string {
+	return "winrm: the host did not start the command, or has ended it: " + strip(e.Err)
+}
+
+// Unwrap returns Err and Asked.
+func (e *CommandLostError) Unwrap() []error { return nonNil(e.Err, e.Asked) }
+
+func nonNil(errs ...error) []error {
+	out := errs[:0]
+	for _, err := range errs {
+		if err != nil {
+			out = append(out, err)
+		}
+	}
+	return out
+}
+
+// strip is the text of an error inside a text that has named the package.
+func strip(err error) string { return strings.TrimPrefix(err.Error(), "winrm: ") }
+
+// Codes that mean something to this package. Codes of Windows that are not of
+// WS-Management have no name there.
+const (
+	codeUnknownID     wsman.FaultCode = 2150858843 // no such shell or command
+	codeProfileGone   wsman.FaultCode = 2147943418 // the shell's registry hive is being unloaded
+	codeMaxShells     wsman.FaultCode = 2150859173
+	codeMaxOperations wsman.FaultCode = 2150859174 // Windows counts each command until the shell goes
+	codeShellsPPQ     wsman.FaultCode = 2150859236
+	codeOperationsPPQ wsman.FaultCode = 2150859240
+	codeCommandsPPQ   wsman.FaultCode = 2150859241
+	codeBusy          wsman.FaultCode = 170 // ERROR_BUSY: a timed-out Send is still being worked on
+)
+
+// faultCode returns the code of the fault in err, 0 when there is none.
+func faultCode(err error) wsman.FaultCode {
+	if f, ok := errors.AsType[*wsman.Fault](err); ok {
+		return f.Code
+	}
+	return 0
+}
+
+// unanswered reports whether the host may have processed a request whose error
+// is err: no answer arrived that says otherwise.
+func unanswered(err error) bool {
+	if _, ok := errors.AsType[*wsman.Fault](err); ok {
+		return false
+	}
+	if s, ok := errors.AsType[*wsman.StatusError](err); ok {
+		return s.Status < 300 || s.Status == 500 || s.Status == 502 || s.Status == 504
+	}
+	if _, ok := errors.AsType[*wsman.ResponseError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*wsman.TimeoutError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[*wsman.LimitError](err); ok {
+		return true
+	}
+	return auth.MayBeProcessed(err)
+}

@@ -1,0 +1,371 @@
+package winrm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/internal/wsmv"
+	"github.com/winrmkit/winrmkit/wsman"
+)
+
+// ShellOptions say how a remote shell is opened. See [MS-WSMV] section
+// 2.2.4.37.
+type ShellOptions struct {
+	// Env holds variables "NAME=value" that are added to the user's environment.
+	Env []string
+	// Dir is the working directory, "" for the user's profile.
+	Dir string
+	// Codepage of the console, 0 for DefaultCodepage (UTF-8).
+	Codepage int
+	// NoProfile leaves the user's profile unloaded.
+	NoProfile bool
+	// IdleTimeout is after how long without a request the host deletes the
+	// shell: at least a minute. 0 leaves it to the host (2 hours).
+	IdleTimeout time.Duration
+	// Lifetime is after how long the host deletes it in any case. 0 is never.
+	Lifetime time.Duration
+	// Name is shown by tools on the host.
+	Name string
+}
+
+// An EnvError is an entry of an environment that is not NAME=value. It does not
+// hold the value, which may be a secret.
+type EnvError struct{ Name string }
+
+func (e *EnvError) Error() string {
+	return fmt.Sprintf("winrm: environment entry %q is not NAME=value", e.Name)
+}
+
+func (o *ShellOptions) check() error {
+	_, err := parseEnv(o.Env)
+	return err
+}
+
+// parseEnv splits an environment. Of entries with the same name the last one
+// holds, as in os/exec; Windows compares names without regard to case.
+func parseEnv(env []string) ([]wsmv.Variable, error) {
+	if len(env) == 0 {
+		return nil, nil
+	}
+	out := make([]wsmv.Variable, 0, len(env))
+	index := make(map[string]int, len(env))
+	for _, kv := range env {
+		name, value, ok := strings.Cut(kv, "=")
+		if !ok || name == "" || strings.ContainsRune(name, 0) {
+			return nil, &EnvError{Name: name}
+		}
+		key := strings.ToUpper(name)
+		if i, dup := index[key]; dup {
+			out[i].Value = value
+			continue
+		}
+		index[key] = len(out)
+		out = append(out, wsmv.Variable{Name: name, Value: value})
+	}
+	return out, nil
+}
+
+// A Shell is a remote shell. It runs one command at a time; further ones wait.
+// It must be closed.
+type Shell struct {
+	client   *Client
+	id       string
+	codepage int
+	pooled   bool
+	key      string // of the pool
+
+	turn chan struct{} // held by the command that runs
+
+	mu       sync.Mutex
+	commands int
+	claimed  bool // somebody deletes it
+	gone     bool // the host does not know it any more
+}
+
+// OpenShell opens a shell on the host. Commands are run in it by
+// [Shell.Command], or by setting Cmd.Shell.
+func (c *Client) OpenShell(ctx context.Context, opts ShellOptions) (*Shell, error) {
+	if !c.enter() {
+		return nil, ErrClosed
+	}
+	defer c.leave()
+	s, err := c.openShell(ctx, opts, false)
+	if err != nil {
+		return nil, err
+	}
+	if !c.keep(s) {
+		return nil, errors.Join(ErrClosed, s.Close())
+	}
+	return s, nil
+}
+
+// keep remembers an explicit shell for Close.
+func (c *Client) keep(s *Shell) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.shells[s] = struct{}{}
+	return true
+}
+
+func (c *Client) forget(s *Shell) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.shells, s)
+}
+
+// openShell sends Create. The shell's id is our choice, so that the host can be
+// asked about it when the answer is lost.
+func (c *Client) openShell(ctx context.Context, opts ShellOptions, pooled bool) (*Shell, error) {
+	env, err := parseEnv(opts.Env)
+	if err != nil {
+		return nil, err
+	}
+	codepage := opts.Codepage
+	if codepage == 0 {
+		codepage = DefaultCodepage
+	}
+	id := newShellID()
+	body := wsmv.Shell{
+		ID: id, Name: opts.Name, Environment: env, WorkingDirectory: opts.Dir,
+		Lifetime: opts.Lifetime, IdleTimeout: opts.IdleTimeout,
+		InputStreams: wsmv.Stdin, OutputStreams: wsmv.Stdout + " " + wsmv.Stderr,
+	}
+	started := time.Now()
+	ctx, sent := withSent(ctx)
+	id, err = c.create(ctx, &wsman.Request{
+		Action: wsman.ActionCreate,
+		Resource: wsman.Resource{URI: wsmv.URICmd, Options: []wsman.Option{
+			{Name: wsmv.OptionNoProfile, Value: boolOption(opts.NoProfile)},
+			{Name: wsmv.OptionCodepage, Value: strconv.Itoa(codepage)},
+		}},
+		Body: body.EncodeCreate,
+	}, id, sent)
+	c.shellOpened(ctx, ShellEvent{ID: id, Pooled: pooled, Duration: time.Since(started), Err: err})
+	if err != nil {
+		return nil, fmt.Errorf("winrm: open shell: %w", err)
+	}
+	return &Shell{client: c, id: id, codepage: codepage, pooled: pooled, turn: make(chan struct{}, 1)}, nil
+}
+
+// create sends Create and returns the id that the host knows the shell by.
+//
+// When the answer is lost the host is asked for the shell: Create is not
+// repeated, and what may be left of it is deleted.
+func (c *Client) create(ctx context.Context, req *wsman.Request, id string, sent func() bool) (string, error) {
+	var created wsmv.Created
+	resp, err := c.wsman.Do(ctx, req)
+	if err == nil {
+		err = resp.Body(created.DecodeBody)
+		resp.Close()
+		if err == nil {
+			return created.ShellID, nil
+		}
+		if created.ShellID == "" {
+			created.ShellID = id
+		}
+	}
+	if !unanswered(err) && !(sent() && ctx.Err() != nil) {
+		return id, err
+	}
+	if ctx.Err() == nil && !c.isClosed() {
+		if known, asked := c.hasShell(ctx, id); asked == nil && known {
+			return id, nil
+		}
+	}
+	lost := &Shell{client: c, id: id}
+	c.goTask(func() {
+		ctx, cancel := c.cleanupContext(ctx)
+		defer cancel()
+		_ = lost.remove(ctx, "broken")
+	})
+	return id, err
+}
+
+// hasShell asks the host whether it has a shell.
+func (c *Client) hasShell(ctx context.Context, id string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanupTimeout)
+	defer cancel()
+	resp, err := c.wsman.Do(ctx, &wsman.Request{
+		Action:   wsman.ActionGet,
+		Resource: wsman.Resource{URI: wsmv.URIShell, Selectors: shellSelector(id)},
+	})
+	if err != nil {
+		return false, err
+	}
+	resp.Close()
+	return true, nil
+}
+
+// ID returns the shell's id on the host.
+func (s *Shell) ID() string { return s.id }
+
+// Command returns a command that runs in this shell. See [Client.Command].
+func (s *Shell) Command(name string, args ...string) *Cmd {
+	return s.CommandContext(context.Background(), name, args...)
+}
+
+// CommandContext is like Command with a context. See [Client.CommandContext].
+func (s *Shell) CommandContext(ctx context.Context, name string, args ...string) *Cmd {
+	cmd := s.client.CommandContext(ctx, name, args...)
+	cmd.Shell = s
+	return cmd
+}
+
+// Close deletes the shell on the host, which ends the command that runs in it.
+func (s *Shell) Close() error {
+	s.client.forget(s)
+	if !s.claim() {
+		return nil
+	}
+	ctx, cancel := s.client.cleanupContext(context.Background())
+	defer cancel()
+	if err := s.remove(ctx, "close"); err != nil {
+		return fmt.Errorf("winrm: close shell: %w", err)
+	}
+	return nil
+}
+
+// claim makes the caller the one that deletes the shell.
+func (s *Shell) claim() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.claimed {
+		return false
+	}
+	s.claimed = true
+	return true
+}
+
+// usable reports whether commands may still be started in the shell.
+func (s *Shell) usable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.claimed
+}
+
+// remove sends Delete, unless the host has forgotten the shell already.
+func (s *Shell) remove(ctx context.Context, reason string) error {
+	s.mu.Lock()
+	gone := s.gone
+	s.gone = true
+	commands := s.commands
+	s.mu.Unlock()
+	started := time.Now()
+	var err error
+	if !gone {
+		err = s.do(auth.WithPriority(ctx, auth.Control), &wsman.Request{Action: wsman.ActionDelete}, nil)
+		if faultCode(err) == codeUnknownID {
+			err = nil
+		}
+	}
+	s.client.shellClosed(ctx, ShellEvent{
+		ID: s.id, Pooled: s.pooled, Commands: commands, Reason: reason, Duration: time.Since(started), Err: err,
+	})
+	return err
+}
+
+// acquire waits for the shell to be free.
+func (s *Shell) acquire(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+	default:
+		select {
+		case s.turn <- struct{}{}:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-s.client.ctx.Done():
+			return ErrClosed
+		}
+	}
+	if s.client.isClosed() {
+		<-s.turn
+		return ErrClosed
+	}
+	if !s.usable() {
+		<-s.turn
+		return ErrShellClosed
+	}
+	return nil
+}
+
+// do sends a request about this shell.
+func (s *Shell) do(ctx context.Context, req *wsman.Request, body func(*wsman.Decoder) error) error {
+	req.Resource.URI = wsmv.URICmd
+	req.Resource.Selectors = shellSelector(s.id)
+	resp, err := s.client.wsman.Do(ctx, req)
+	if err != nil {
+		return err
+	}
+	defer resp.Close()
+	if body == nil {
+		body = func(d *wsman.Decoder) error { return d.Skip() }
+	}
+	return resp.Body(body)
+}
+
+// signal sends a signal to a command. That the command is gone is no error.
+func (s *Shell) signal(ctx context.Context, command, code string) error {
+	body := wsmv.Signal{CommandID: command, Code: code}
+	err := s.do(auth.WithPriority(ctx, auth.Control), &wsman.Request{Action: wsmv.ActionSignal, Body: body.Encode}, nil)
+	if faultCode(err) == codeUnknownID {
+		return nil
+	}
+	return err
+}
+
+// Disconnect detaches the shell from this client: the host keeps it, for as long
+// as its idle timeout, until it is connected again. Command shells of Windows
+// may answer that they do not support it ([MS-WSMV] section 3.1.4.15).
+func (s *Shell) Disconnect(ctx context.Context) error {
+	var body wsmv.Disconnect
+	if err := s.do(ctx, &wsman.Request{Action: wsmv.ActionDisconnect, Body: body.Encode}, nil); err != nil {
+		return fmt.Errorf("winrm: disconnect shell: %w", err)
+	}
+	return nil
+}
+
+// Reconnect attaches a shell that this client has disconnected.
+func (s *Shell) Reconnect(ctx context.Context) error {
+	if err := s.do(ctx, &wsman.Request{Action: wsmv.ActionReconnect}, nil); err != nil {
+		return fmt.Errorf("winrm: reconnect shell: %w", err)
+	}
+	return nil
+}
+
+// ConnectShell attaches a disconnected shell that another client, or another
+// process, has left behind.
+func (c *Client) ConnectShell(ctx context.Context, id string) (*Shell, error) {
+	if !c.enter() {
+		return nil, ErrClosed
+	}
+	defer c.leave()
+	s := &Shell{client: c, id: id, codepage: DefaultCodepage, turn: make(chan struct{}, 1)}
+	var body wsmv.Connect
+	if err := s.do(ctx, &wsman.Request{Action: wsmv.ActionConnect, Body: body.Encode}, nil); err != nil {
+		return nil, fmt.Errorf("winrm: connect shell: %w", err)
+	}
+	if !c.keep(s) {
+		return nil, errors.Join(ErrClosed, s.Close())
+	}
+	return s, nil
+}
+
+func shellSelector(id string) []wsman.Selector {
+	return []wsman.Selector{{Name: wsmv.SelectorShellID, Value: id}}
+}
+
+func boolOption(b bool) string {
+	if b {
+		return "TRUE"
+	}
+	return "FALSE"
+}

@@ -1,0 +1,267 @@
+package winrm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/internal/wsmv"
+	"github.com/winrmkit/winrmkit/wsman"
+)
+
+const (
+	firstSendSize = 150 << 10 // the limit of hosts before 2012, and of cautious ones
+	minSendSize   = 8 << 10   // Windows takes no smaller MaxEnvelopeSize
+	readSize      = 32 << 10
+	busyTries     = 3
+	busyDelay     = 5 * time.Second
+)
+
+// sendLimit is how large an envelope may be, as far as the host has shown. It
+// belongs to the Client: what one command has learned holds for the next.
+type sendLimit struct {
+	mu      sync.Mutex
+	size    int
+	ceiling int
+}
+
+func (l *sendLimit) init(ceiling int) {
+	l.ceiling = max(ceiling, minSendSize)
+	l.size = min(firstSendSize, l.ceiling)
+}
+
+func (l *sendLimit) current() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size
+}
+
+// passed is told of an envelope that the host has taken.
+func (l *sendLimit) passed(size int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if size > l.size/4*3 {
+		l.size = min(2*l.size, l.ceiling)
+	}
+}
+
+// refused is told of one that was too large. It reports whether there is a
+// smaller one to try.
+func (l *sendLimit) refused(size int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if size <= minSendSize {
+		return false
+	}
+	l.ceiling = min(l.ceiling, max(size/2, minSendSize))
+	l.size = min(l.size, l.ceiling)
+	return true
+}
+
+// A stdinPump carries a reader to the command. One goroutine reads, another
+// sends what has been read meanwhile, so that a Send is on its way while the
+// next piece is being read, and what is typed is sent at once.
+type stdinPump struct {
+	e        *execution
+	r        io.Reader
+	overhead int // bytes of a Send without data
+
+	mu      sync.Mutex
+	cond    *sync.Cond
+	buf     []byte // read, not yet sent
+	eof     bool
+	err     error // of the reader, not io.EOF
+	stopped bool
+
+	ctx    context.Context // of the Sends
+	cancel context.CancelFunc
+}
+
+func newStdinPump(e *execution, r io.Reader) *stdinPump {
+	p := &stdinPump{e: e, r: r}
+	p.cond = sync.NewCond(&p.mu)
+	p.ctx, p.cancel = context.WithCancel(auth.WithPriority(e.ctx, auth.Control))
+	return p
+}
+
+func (p *stdinPump) begin() {
+	p.overhead = p.e.sendOverhead()
+	go p.read() // not waited for: the caller's Read may never return
+	p.e.client.goTask(p.send)
+}
+
+// stop ends the pump because the command has ended. A Send that is under way
+// may finish: cutting it off would cost its connection.
+func (p *stdinPump) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopped = true
+	p.cond.Broadcast()
+	time.AfterFunc(time.Second, p.cancel)
+}
+
+func (p *stdinPump) read() {
+	scratch := make([]byte, readSize)
+	for {
+		n, err := p.r.Read(scratch)
+		p.mu.Lock()
+		p.buf = append(p.buf, scratch[:n]...)
+		if err != nil {
+			p.eof = true
+			if err != io.EOF {
+				p.err = err
+			}
+		}
+		p.cond.Broadcast()
+		for len(p.buf) >= p.e.client.send.current() && !p.stopped && err == nil {
+			p.cond.Wait()
+		}
+		stopped := p.stopped
+		p.mu.Unlock()
+		if err != nil || stopped {
+			return
+		}
+	}
+}
+
+// next waits for data or the end of the input. spare is used for what is read
+// from now on.
+func (p *stdinPump) next(spare []byte) (data []byte, end, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.buf) == 0 && !p.eof && !p.stopped {
+		p.cond.Wait()
+	}
+	if p.stopped {
+		return nil, false, false
+	}
+	data, end = p.buf, p.eof
+	p.buf = spare[:0]
+	p.cond.Broadcast()
+	return data, end, true
+}
+
+func (p *stdinPump) send() {
+	defer p.cancel()
+	var spare []byte
+	for {
+		data, end, ok := p.next(spare)
+		if !ok {
+			return
+		}
+		err := p.sendAll(data, end)
+		switch {
+		case errors.Is(err, errCommandEnded) || p.e.isDone():
+			return
+		case err != nil:
+			p.e.inputFailed(err)
+			return
+		case end:
+			p.mu.Lock()
+			err = p.err
+			p.mu.Unlock()
+			if err != nil {
+				p.e.noteInput(fmt.Errorf("winrm: read input: %w", err))
+			}
+			return
+		}
+		spare = data
+	}
+}
+
+var errCommandEnded = errors.New("the command has ended")
+
+// sendAll sends data, and with end the end of the input, in as many pieces as
+// it takes.
+func (p *stdinPump) sendAll(data []byte, end bool) error {
+	busy := 0
+	for {
+		size := p.e.client.send.current()
+		n := min(len(data), max((size-p.overhead)/4*3, 1<<10))
+		last := end && n == len(data)
+		err := p.sendOne(data[:n], last)
+		status, _ := errors.AsType[*wsman.StatusError](err)
+		switch code := faultCode(err); {
+		case err == nil:
+			p.e.client.send.passed(p.overhead + n/3*4)
+		case code == wsman.ErrTimedOut:
+			// The host may still be handing the bytes to the command. Sent
+			// again, they would arrive twice.
+		case code == codeBusy && busy < busyTries:
+			// It is, and has not taken these.
+			busy++
+			if !p.sleep(busyDelay) {
+				return errCommandEnded
+			}
+			continue
+		case status != nil && status.Status == http.StatusRequestEntityTooLarge:
+			// Refused before it was read.
+			if p.e.client.send.refused(p.overhead + (n+2)/3*4) {
+				continue
+			}
+			return &InputLostError{Err: err}
+		case code == codeUnknownID:
+			return errCommandEnded
+		default:
+			return &InputLostError{Err: err}
+		}
+		busy = 0
+		data = data[n:]
+		if len(data) == 0 {
+			return nil
+		}
+	}
+}
+
+func (p *stdinPump) sendOne(data []byte, end bool) error {
+	body := wsmv.Send{Streams: []wsmv.Stream{{Name: wsmv.Stdin, CommandID: p.e.id, End: end, Data: data}}}
+	return p.e.shell.do(p.ctx, &wsman.Request{Action: wsmv.ActionSend, Body: body.Encode}, nil)
+}
+
+func (p *stdinPump) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-p.e.done:
+		return false
+	}
+}
+
+// sendOverhead is the size of a Send of this command without data.
+func (e *execution) sendOverhead() int {
+	c := e.client
+	h := wsman.Header{
+		Action: wsmv.ActionSend, To: c.endpoint, ReplyTo: wsman.AddressAnonymous, MessageID: wsman.NewUUID(),
+		Resource:         wsman.Resource{URI: wsmv.URICmd, Selectors: shellSelector(e.shell.id)},
+		OperationTimeout: c.cfg.OperationTimeout, MaxEnvelopeSize: c.cfg.MaxEnvelopeSize,
+		Locale: c.cfg.Locale, DataLocale: c.cfg.Locale, SessionID: c.wsman.SessionID(),
+	}
+	body := wsmv.Send{Streams: []wsmv.Stream{{Name: wsmv.Stdin, CommandID: e.id, End: true}}}
+	enc := wsman.NewEncoder(nil)
+	wsman.WriteEnvelope(enc, &h, body.Encode)
+	const slack = 256 // for what a later version of the envelope may add
+	return enc.Len() + slack
+}
+
+// noteInput remembers an error of the input that the command survives.
+func (e *execution) noteInput(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.inputErr == nil && !e.finished {
+		e.inputErr = err
+	}
+}
+
+// inputFailed ends the command: what it makes of half its input is not what was
+// asked for.
+func (e *execution) inputFailed(err error) {
+	e.noteInput(err)
+	e.kill()
+}
