@@ -138,8 +138,13 @@ func (d *Decoder) attrValue(raw []byte) ([]byte, bool) {
 	return out, true
 }
 
-// segment returns the character data that token returned last, resolved.
+// segment returns the character data that token returned last, resolved. The
+// document is left as it is.
 func (d *Decoder) segment() []byte {
 	raw := d.data[d.seg.from:d.seg.to]
-	return raw[:d.resolve(raw, raw, d.seg.cdata)]
+	if !d.seg.refs && !d.hasCR {
+		return raw
+	}
+	text := make([]byte, len(raw))
+	return text[:d.resolve(text, raw, d.seg.cdata)]
 }

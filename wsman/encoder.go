@@ -185,6 +185,13 @@ func (e *Encoder) Len() int { return len(e.buf) }
 // Err returns the first error.
 func (e *Encoder) Err() error { return e.err }
 
+// setErr keeps the first error.
+func (e *Encoder) setErr(err error) {
+	if e.err == nil {
+		e.err = err
+	}
+}
+
 // content closes an open start tag. It reports whether appending may go on.
 func (e *Encoder) content() bool {
 	if e.err != nil {
