@@ -134,8 +134,13 @@ func (a *Acceptor) step(ctx context.Context, in []byte) ([]byte, error) {
 		return a.request(ctx, msg)
 	}
 	out, done, err := a.pump.handshake(in)
-	if err != nil || !done {
+	switch {
+	case err != nil:
 		return out, err
+	case !done && len(out) == 0:
+		return nil, fmt.Errorf("%w: TLS flight cut short", ErrUnexpected)
+	case !done:
+		return out, nil
 	}
 	state := a.pump.conn.ConnectionState()
 	a.channel.nonce = explicitNonceLen(state.Version, state.CipherSuite)

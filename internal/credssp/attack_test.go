@@ -300,7 +300,7 @@ func TestHostileAnswers(t *testing.T) {
 		"pubKeyAuth empty":               {1, changed(func(r *Request) { r.PubKeyAuth = []byte{} }), errWrongPassword},
 		"pubKeyAuth forged":              {1, changed(func(r *Request) { r.PubKeyAuth[3] ^= 1 }), errWrongPassword},
 		"last token forged":              {1, changed(func(r *Request) { r.NegoTokens[0][0] ^= 1 }), errWrongPassword},
-		"last token missing":             {1, changed(func(r *Request) { r.NegoTokens = nil }), ErrUnexpected},
+		"last token missing":             {1, changed(func(r *Request) { r.NegoTokens = nil }), errUnfinished},
 		"two tokens":                     {0, changed(func(r *Request) { r.NegoTokens = append(r.NegoTokens, []byte{1}) }), ErrMalformed},
 		"no token":                       {0, changed(func(r *Request) { r.NegoTokens = nil }), ErrUnexpected},
 		"authInfo from the server":       {0, changed(func(r *Request) { r.AuthInfo = []byte{1} }), ErrUnexpected},

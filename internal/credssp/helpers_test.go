@@ -99,6 +99,9 @@ func ecdsaCertificate(t testing.TB) tls.Certificate {
 // errWrongPassword is how a toyMech refuses.
 var errWrongPassword = errors.New("toy: wrong password")
 
+// errUnfinished is what a toyMech says without the last token.
+var errUnfinished = errors.New("toy: the server's last token is missing")
+
 // A toyMech is an inner logon in the shape of NTLM inside SPNEGO: two tokens of
 // the client, one of the server, and a last one of the server that travels with
 // its pubKeyAuth. Messages are sealed by AES-GCM under a key from the password
@@ -148,6 +151,8 @@ func (m *toyMech) Step(_ context.Context, token []byte) ([]byte, error) {
 	}
 	return nil, errors.New("toy: too many legs")
 }
+
+func (m *toyMech) Finish(context.Context) error { return errUnfinished }
 
 func (m *toyMech) mac(role string) []byte {
 	h := hmac.New(sha256.New, []byte(m.password))

@@ -144,8 +144,13 @@ func (i *Initiator) Close() error {
 func (i *Initiator) step(ctx context.Context, in []byte) ([]byte, error) {
 	if i.phase == PhaseTLS && !i.settling {
 		out, done, err := i.pump.handshake(in)
-		if err != nil || !done {
+		switch {
+		case err != nil:
 			return out, err
+		case !done && len(out) == 0:
+			return nil, fmt.Errorf("%w: TLS flight cut short", ErrUnexpected)
+		case !done:
+			return out, nil
 		}
 		if err := i.secured(); err != nil {
 			return nil, err
@@ -309,7 +314,10 @@ func (i *Initiator) delegate(ctx context.Context, req *Request) ([]byte, error) 
 		return nil, ErrPeerKey
 	}
 	if !i.cfg.Mech.Done() {
-		return nil, fmt.Errorf("%w: the inner logon is not complete", ErrUnexpected)
+		// [MS-CSSP] 3.1.5 has no token here; Windows sends one.
+		if err := i.cfg.Mech.Finish(ctx); err != nil {
+			return nil, err
+		}
 	}
 	creds, err := i.cfg.Credentials(ctx)
 	if err != nil {

@@ -15,6 +15,9 @@ type Mech interface {
 	Ready() bool
 	// Done reports that nothing more is expected from the peer.
 	Done() bool
+	// Finish is called when the peer has proved that it shares the session's
+	// keys and sent no last token. It fails if the mechanism cannot do without.
+	Finish(ctx context.Context) error
 	// Wrap appends plain, signed and encrypted, to dst.
 	Wrap(dst, plain []byte) ([]byte, error)
 	// Unwrap verifies and decrypts what the peer's Wrap made; it may use buf.
