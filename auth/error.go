@@ -93,6 +93,14 @@ func (e *Error) Error() string {
 // Unwrap returns what the mechanism said.
 func (e *Error) Unwrap() error { return e.Err }
 
+// A Verdict is an error of a [Session] that knows whether the server judged the
+// credentials. Without one, any failure after the credentials were put before
+// the server counts as a refusal.
+type Verdict interface {
+	error
+	Refused() bool
+}
+
 // A ConnectionLostError is an exchange that ended without an answer.
 type ConnectionLostError struct {
 	// Sent says that the whole request was handed to the network: the server

@@ -232,6 +232,9 @@ func (l *logon) lost(ctx context.Context, err error) error {
 
 // failure makes the error of this logon.
 func (l *logon) failure(err error, refused bool) *Error {
+	if v, ok := errors.AsType[Verdict](err); ok && !v.Refused() {
+		refused = false
+	}
 	e := &Error{Err: err, Refused: refused}
 	if inner, ok := errors.AsType[*Error](err); ok {
 		// The mechanism knows more, such as what a directory said.

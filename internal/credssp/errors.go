@@ -56,6 +56,22 @@ func (e *PhaseError) Error() string {
 	return fmt.Sprintf("credssp: %s: %s", e.Phase, withoutPrefix(e.Err))
 }
 
+// Refused reports whether the peer may have judged the credentials. A proof that
+// does not fit, or a message that cannot be read, is no judgement.
+func (e *PhaseError) Refused() bool {
+	if _, old := errors.AsType[*VersionError](e.Err); old {
+		return false
+	}
+	for _, ours := range []error{
+		ErrPeerKey, ErrMalformed, ErrUnexpected, ErrSplit, ErrTruncated, ErrClosed, ErrTooLarge, ErrRecordSplit,
+	} {
+		if errors.Is(e.Err, ours) {
+			return false
+		}
+	}
+	return e.Phase > PhaseTLS
+}
+
 // Unwrap returns the cause.
 func (e *PhaseError) Unwrap() error { return e.Err }
 
