@@ -62,6 +62,9 @@ type Proc struct {
 
 	// User is the account that runs the command.
 	User string
+	// Delegated are the credentials with which the command may log on elsewhere,
+	// nil when the client has handed none over: those of CredSSP.
+	Delegated *Delegated
 	// ShellID and CommandID name the command on the wire.
 	ShellID, CommandID string
 

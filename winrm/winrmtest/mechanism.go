@@ -3,6 +3,7 @@ package winrmtest
 import (
 	"crypto/x509"
 
+	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/internal/authserver"
 )
 
@@ -14,12 +15,25 @@ type Mechanism struct {
 	setting string
 	// seals says that messages are encrypted over clear http.
 	seals bool
+	// client makes the initiating side.
+	client func(auth.Credentials) auth.Mechanism
 }
+
+// DefaultMechanisms are those of a server whose [Server.Mechanisms] is nil.
+func DefaultMechanisms() []Mechanism { return []Mechanism{Basic()} }
 
 // Basic accepts user name and password in clear. Over http it works only while
 // Service/AllowUnencrypted is true.
 func Basic() Mechanism {
 	return Mechanism{accept: authserver.Basic{}, setting: "Service/Auth/Basic"}
+}
+
+// NewMechanism makes a Mechanism of an accepting side of one's own. setting is
+// the switch of the configuration that turns it on, such as
+// "Service/Auth/Negotiate", or "" for none; seals says that it encrypts
+// messages; client makes the initiating side for [Server.Config].
+func NewMechanism(accept authserver.Mechanism, setting string, seals bool, client func(auth.Credentials) auth.Mechanism) Mechanism {
+	return Mechanism{accept: accept, setting: setting, seals: seals, client: client}
 }
 
 // Certificate accepts TLS client certificates that one of the roots has issued

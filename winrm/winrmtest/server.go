@@ -5,8 +5,8 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net"
-	"net/http"
 	"sync"
+	"time"
 
 	"github.com/winrmkit/winrmkit/internal/memconn"
 )
@@ -38,8 +38,8 @@ type Server struct {
 	LockoutThreshold int
 
 	// Mechanisms are the logons accepted, in the order in which a 401 offers
-	// them; nil is the default of [DefaultMechanisms]. Listing one turns its
-	// switch in the configuration on.
+	// them; nil is [DefaultMechanisms]. Listing one turns its switch in the
+	// configuration on, leaving one out turns it off.
 	Mechanisms []Mechanism
 	// CertMappings map client certificates to accounts.
 	CertMappings []CertMapping
@@ -70,8 +70,33 @@ type Server struct {
 	// Cookie makes the server set the MS-WSMAN cookie and refuse, with status
 	// 400, requests of the session that do not echo it.
 	Cookie bool
-	// Logger gets a line for each exchange; nil is silent.
+	// Logger gets what is remarkable, such as why a logon was refused; nil is
+	// silent.
 	Logger *slog.Logger
+	// ContextIdle is how long the security context of a silent connection lives;
+	// 0 is the two minutes of Windows.
+	ContextIdle time.Duration
+	// Limited are accounts that are no administrators: the configuration and WMI
+	// refuse them with fault 5.
+	Limited []string
+
+	ctx        context.Context //nolint:containedctx // ends with Close
+	cancel     context.CancelFunc
+	wait       sync.WaitGroup
+	mechanisms []Mechanism
+	config     settings
+	accounts   accounts
+	orders     orders
+	counters   counters
+	shells     shells
+	enums      enumerations
+	objects    *objects
+	events     *eventLog
+	cookie     string
+	tls        *tls.Config
+	ca         *authority
+	memory     *memconn.Listener
+	conns      connections
 }
 
 // Quotas are limits that the configuration of a host does not hold. Zero values
@@ -101,10 +126,3 @@ type CertMapping struct {
 	User     string
 	Disabled bool
 }
-
-var (
-	_ = context.Background
-	_ = http.StatusOK
-	_ sync.Mutex
-	_ = memconn.Listen
-)
