@@ -78,6 +78,7 @@ type answer struct {
 // serve runs until the connection ends. It returns when nothing of it is left.
 func (c *conn) serve(ctx context.Context) {
 	defer c.net.Close()
+	defer c.endLogon()
 	if !c.handshake(ctx) {
 		return
 	}

@@ -3,6 +3,7 @@ package winrmtest
 import (
 	"context"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -51,14 +52,23 @@ func (c *conn) authenticate(ctx context.Context, req *http.Request) verdict {
 	}
 	mech := c.srv.mechanismFor(word, token)
 	if mech == nil {
-		c.logon = logon{}
+		c.endLogon()
 		return c.unauthorized("", true)
 	}
 	if p, ok := mech.accept.(authserver.PerRequest); ok && p.PerRequest() {
 		return c.stepOnce(ctx, mech, token)
 	}
+	c.endLogon()
 	c.logon = logon{mech: mech, ctx: mech.accept.NewContext(c.peer())}
 	return c.step(ctx, mech, c.logon.ctx, token, rest != "")
+}
+
+// endLogon forgets the connection's logon.
+func (c *conn) endLogon() {
+	if closer, ok := c.logon.ctx.(io.Closer); ok {
+		_ = closer.Close()
+	}
+	c.logon = logon{}
 }
 
 // continued is the verdict on a request without Authorization: the context of
@@ -71,7 +81,7 @@ func (c *conn) continued(ctx context.Context) verdict {
 		return c.unauthorized("", false)
 	}
 	if time.Since(l.lastUse) > c.srv.contextIdle() {
-		c.logon = logon{}
+		c.endLogon()
 		return c.unauthorized("", false)
 	}
 	sealer := readySealer(l.ctx)
@@ -80,7 +90,7 @@ func (c *conn) continued(ctx context.Context) verdict {
 			return c.unauthorized("", false)
 		}
 		if _, state, _ := l.ctx.Accept(ctx, nil, false); state != authserver.Accepted {
-			c.logon = logon{}
+			c.endLogon()
 			return c.unauthorized("", true)
 		}
 	}
@@ -120,7 +130,7 @@ func (c *conn) step(ctx context.Context, mech *Mechanism, actx authserver.Contex
 		return v
 	default:
 		c.srv.logf("connection %d: %s logon refused: %v", c.id, mech.accept.Scheme(), err)
-		c.logon = logon{}
+		c.endLogon()
 		return c.unauthorized(value, true)
 	}
 }

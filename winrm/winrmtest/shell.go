@@ -13,6 +13,7 @@ import (
 // they are set once.
 type shell struct {
 	id, name, owner string
+	delegated       *Delegated
 	clientIP        string
 	env             []string
 	dir             string
