@@ -72,6 +72,7 @@ type Proc struct {
 	ctx      context.Context //nolint:containedctx // a Proc is the lifetime of one command, as exec.Cmd is
 	signals  chan Signal
 	catching atomic.Bool
+	parent   *Proc // of a program in a line that Host runs
 }
 
 // Context ends when the command is terminated, its shell deleted or the server
@@ -82,6 +83,8 @@ func (p *Proc) Context() context.Context { return p.ctx }
 // handles them itself; otherwise they end the command as they end a program
 // on Windows.
 func (p *Proc) Signals() <-chan Signal {
-	p.catching.Store(true)
+	for q := p; q != nil; q = q.parent {
+		q.catching.Store(true)
+	}
 	return p.signals
 }

@@ -120,8 +120,7 @@ func checkStreams(names string, known ...string) *soap.Fault {
 
 // environment is what a new shell has before its own variables.
 func (s *Server) environment(user string) []string {
-	h := s.host()
-	return h.environment(user)
+	return s.host().environment(s.Name, user)
 }
 
 func hostOf(addr net.Addr) string {

@@ -76,6 +76,9 @@ func (sh *Shell) Lookup(name string) (string, bool) {
 	return "", false
 }
 
+// Exited reports whether EXIT has ended the shell.
+func (sh *Shell) Exited() bool { return sh.exit }
+
 // Execute runs what "cmd /c" was given.
 func (sh *Shell) Execute(ctx context.Context, line string) uint32 {
 	isProgram := sh.IsProgram
