@@ -3,6 +3,7 @@ package winrm
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -33,9 +34,10 @@ type Client struct {
 
 	mu     sync.Mutex
 	closed bool
-	tasks  int           // goroutines of this Client
-	idle   chan struct{} // closed when a closed Client has no tasks
-	shells map[*Shell]struct{}
+	tasks  int                 // goroutines of this Client
+	idle   chan struct{}       // closed when a closed Client has no tasks
+	shells map[*Shell]struct{} // explicit ones, for Close
+	own    map[string]struct{} // ids of all shells that this Client has open
 
 	closeOnce sync.Once
 	closeErr  error
@@ -46,7 +48,7 @@ type Client struct {
 // it is http on port 5985, on which messages are sealed; port 5986 means https.
 // New does no network I/O.
 func New(endpoint string, cfg *Config) (*Client, error) {
-	c := &Client{shells: make(map[*Shell]struct{}), idle: make(chan struct{})}
+	c := &Client{shells: make(map[*Shell]struct{}), own: make(map[string]struct{}), idle: make(chan struct{})}
 	if cfg != nil {
 		c.cfg = *cfg
 	}
@@ -214,6 +216,25 @@ func (c *Client) leave() {
 func (c *Client) cleanupContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx = auth.WithPriority(context.WithoutCancel(ctx), auth.Control)
 	return context.WithTimeout(ctx, cleanupTimeout)
+}
+
+// setOwn notes that a shell is open, or not any more.
+func (c *Client) setOwn(id string, open bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if open {
+		c.own[strings.ToUpper(id)] = struct{}{}
+	} else {
+		delete(c.own, strings.ToUpper(id))
+	}
+}
+
+// owns reports whether this Client has the shell open.
+func (c *Client) owns(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, ok := c.own[strings.ToUpper(id)]
+	return ok
 }
 
 // isClosed reports whether Close was called.

@@ -153,6 +153,7 @@ func (c *Client) openShell(ctx context.Context, opts ShellOptions, pooled bool) 
 	if err != nil {
 		return nil, fmt.Errorf("winrm: open shell: %w", err)
 	}
+	c.setOwn(id, true)
 	return &Shell{client: c, id: id, codepage: codepage, pooled: pooled, turn: make(chan struct{}, 1)}, nil
 }
 
@@ -267,6 +268,7 @@ func (s *Shell) remove(ctx context.Context, reason string) error {
 			err = nil
 		}
 	}
+	s.client.setOwn(s.id, false)
 	s.client.shellClosed(ctx, ShellEvent{
 		ID: s.id, Pooled: s.pooled, Commands: commands, Reason: reason, Duration: time.Since(started), Err: err,
 	})
@@ -353,6 +355,7 @@ func (c *Client) ConnectShell(ctx context.Context, id string) (*Shell, error) {
 	if err := s.do(ctx, &wsman.Request{Action: wsmv.ActionConnect, Body: body.Encode}, nil); err != nil {
 		return nil, fmt.Errorf("winrm: connect shell: %w", err)
 	}
+	c.setOwn(id, true)
 	if !c.keep(s) {
 		return nil, errors.Join(ErrClosed, s.Close())
 	}

@@ -1,0 +1,227 @@
+package winrm_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/winrmkit/winrmkit/winrm"
+	"github.com/winrmkit/winrmkit/winrm/winrmtest"
+)
+
+// Many commands at once: never two in one shell, never more shells or
+// connections than allowed, none starves.
+func TestManyAtOnce(t *testing.T) {
+	var mu sync.Mutex
+	busy := map[string]int{}
+	srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
+		mu.Lock()
+		busy[p.ShellID]++
+		assert.Equal(t, 1, busy[p.ShellID])
+		mu.Unlock()
+		time.Sleep(5 * time.Millisecond)
+		fmt.Fprint(p.Stdout, p.Line)
+		mu.Lock()
+		busy[p.ShellID]--
+		mu.Unlock()
+		return 0
+	})
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			out, err := client.Command("x", fmt.Sprint(i)).Output()
+			assert.NoError(t, err)
+			assert.Equal(t, fmt.Sprintf("x %d", i), string(out))
+		})
+	}
+	within(t, 20*time.Second, wg.Wait)
+	require.NoError(t, client.Close())
+	st := srv.Stats()
+	assert.Equal(t, 50, st.Exchanges["Command"])
+	assert.LessOrEqual(t, st.PeakShells, winrm.DefaultMaxShells)
+	assert.LessOrEqual(t, st.PeakConnections, 4)
+	assert.Zero(t, st.Shells)
+}
+
+// More silent commands than connections for polls: each is served in turn.
+func TestPollsRotate(t *testing.T) {
+	release := make(chan struct{})
+	_, client := handle(t, func(p *winrmtest.Proc) uint32 {
+		if p.Line == "last" {
+			return 0
+		}
+		<-release
+		return 0
+	}, func(cfg *winrm.Config) { cfg.MaxConns = 2 })
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() { assert.NoError(t, client.Command("silent").Run()) })
+	}
+	time.Sleep(100 * time.Millisecond)
+	within(t, 15*time.Second, func() { assert.NoError(t, client.Command("last").Run()) })
+	close(release)
+	within(t, 15*time.Second, wg.Wait)
+}
+
+func TestRecycle(t *testing.T) {
+	var recycled atomic.Int64
+	srv, client := handle(t, echo, func(cfg *winrm.Config) {
+		cfg.CommandsPerShell = 3
+		cfg.Trace = &winrm.Trace{ShellClosed: func(_ context.Context, ev winrm.ShellEvent) {
+			if ev.Reason == "recycled" {
+				recycled.Add(1)
+			}
+		}}
+	})
+	for range 10 {
+		require.NoError(t, client.Command("x").Run())
+	}
+	require.NoError(t, client.Close())
+	st := srv.Stats()
+	assert.Equal(t, 4, st.TotalShells)
+	assert.Equal(t, int64(3), recycled.Load())
+	assert.Zero(t, st.Shells)
+}
+
+// The server's quota is lower than the client thought: a new shell is opened,
+// and the command runs once.
+func TestQuotaOfCommands(t *testing.T) {
+	srv := winrmtest.NewUnstartedServer(winrmtest.HandlerFunc(echo))
+	srv.Quotas.CommandsPerShell = 4
+	client := server(t, srv)
+	for range 10 {
+		require.NoError(t, client.Command("x").Run())
+	}
+	assert.Equal(t, 10, srv.Stats().TotalCommands)
+}
+
+// The server allows fewer shells than the client would open.
+func TestQuotaOfShells(t *testing.T) {
+	srv := winrmtest.NewUnstartedServer(winrmtest.HandlerFunc(func(*winrmtest.Proc) uint32 {
+		time.Sleep(10 * time.Millisecond)
+		return 0
+	}))
+	srv.Settings = map[string]string{"Shell/MaxShellsPerUser": "2"}
+	client := server(t, srv)
+	var wg sync.WaitGroup
+	for range 12 {
+		wg.Go(func() { assert.NoError(t, client.Command("x").Run()) })
+	}
+	within(t, 20*time.Second, wg.Wait)
+	assert.LessOrEqual(t, srv.Stats().PeakShells, 2)
+}
+
+// On Command these faults mean that nothing was started: once more, in a new
+// shell. On the second time the fault is reported.
+func TestShellGone(t *testing.T) {
+	for _, code := range []uint32{2150858843, 2147943418} {
+		srv, client := handle(t, echo)
+		require.NoError(t, client.Command("x").Run())
+		srv.AddFaults(winrmtest.Fault{Action: "Command", Code: code})
+		require.NoError(t, client.Command("y").Run())
+		assert.Equal(t, 3, srv.Stats().Exchanges["Command"])
+		assert.Equal(t, 2, srv.Stats().TotalCommands)
+
+		srv.AddFaults(winrmtest.Fault{Action: "Command", Code: code, Count: 2})
+		assert.Error(t, client.Command("z").Run())
+		assert.Equal(t, 2, srv.Stats().TotalCommands)
+		require.NoError(t, client.Close())
+		assert.Zero(t, srv.Stats().Shells)
+	}
+}
+
+func TestOwnEnvironmentOwnShell(t *testing.T) {
+	srv, client := handle(t, echo, func(cfg *winrm.Config) { cfg.MaxShells = 2 })
+	for range 3 {
+		for _, dir := range []string{`C:\a`, `C:\b`, ""} {
+			cmd := client.Command("x")
+			cmd.Dir = dir
+			require.NoError(t, cmd.Run())
+		}
+	}
+	require.NoError(t, client.Close())
+	assert.LessOrEqual(t, srv.Stats().PeakShells, 2)
+	assert.Equal(t, 9, srv.Stats().TotalCommands)
+	assert.Zero(t, srv.Stats().Shells)
+}
+
+func TestExplicitShell(t *testing.T) {
+	srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
+		fmt.Fprintf(p.Stdout, "%s %d", p.Dir, p.Codepage)
+		return 0
+	})
+	shell, err := client.OpenShell(t.Context(), winrm.ShellOptions{Dir: `D:\`, Codepage: 437, IdleTimeout: 2 * time.Minute, Name: "mine"})
+	require.NoError(t, err)
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			out, err := shell.Command("x").Output()
+			assert.NoError(t, err)
+			assert.Equal(t, `D:\ 437`, string(out))
+		})
+	}
+	within(t, 10*time.Second, wg.Wait)
+	assert.Equal(t, 1, srv.Stats().TotalShells)
+
+	cmd := shell.Command("x")
+	cmd.Dir = "C:"
+	assert.Error(t, cmd.Run())
+
+	require.NoError(t, shell.Close())
+	require.NoError(t, shell.Close())
+	assert.ErrorIs(t, shell.Command("x").Run(), winrm.ErrShellClosed)
+	assert.Zero(t, srv.Stats().Shells)
+}
+
+func TestLeftovers(t *testing.T) {
+	srv, client := handle(t, echo)
+	_, err := client.OpenShell(t.Context(), winrm.ShellOptions{})
+	require.NoError(t, err)
+	other, err := winrm.New(srv.URL, config())
+	require.NoError(t, err)
+	defer other.Close()
+	mine, err := other.OpenShell(t.Context(), winrm.ShellOptions{})
+	require.NoError(t, err)
+
+	n := 0
+	for info, err := range other.Shells(t.Context()) {
+		require.NoError(t, err)
+		assert.True(t, info.Ours)
+		assert.NotEmpty(t, info.ID)
+		n++
+	}
+	assert.Equal(t, 2, n)
+	n, err = other.CloseLeftoverShells(t.Context(), time.Hour)
+	require.NoError(t, err)
+	assert.Zero(t, n)
+	n, err = other.CloseLeftoverShells(t.Context(), 0)
+	require.NoError(t, err)
+	assert.Equal(t, 1, n)
+	require.NoError(t, mine.Command("x").Run(), "not our own")
+}
+
+func TestDisconnect(t *testing.T) {
+	srv, client := handle(t, echo)
+	shell, err := client.OpenShell(t.Context(), winrm.ShellOptions{})
+	require.NoError(t, err)
+	require.NoError(t, shell.Disconnect(t.Context()))
+	require.Error(t, shell.Command("x").Run())
+	require.NoError(t, shell.Reconnect(t.Context()))
+	require.NoError(t, shell.Command("x").Run())
+	require.NoError(t, shell.Disconnect(t.Context()))
+
+	other, err := winrm.New(srv.URL, config())
+	require.NoError(t, err)
+	defer other.Close()
+	again, err := other.ConnectShell(t.Context(), shell.ID())
+	require.NoError(t, err)
+	require.NoError(t, again.Command("y").Run())
+	require.NoError(t, again.Close())
+	assert.Zero(t, srv.Stats().Shells)
+}
