@@ -75,6 +75,7 @@ func (l listener) startUnchecked(t *testing.T) endpoint {
 	srv.Users = map[string]string{ep.user: ep.password}
 	srv.Mechanisms = l.mechanisms
 	srv.Settings = l.settings
+	srv.Record = true
 	if l.tls {
 		srv.StartTLS()
 	} else {
