@@ -101,7 +101,7 @@ func (l *logon) legs(ctx context.Context) error {
 		case done:
 			l.open = isUnauthorized(in.Status) // the server has not said yes yet
 			return nil
-		case l.ready():
+		case l.ready() && !isSuccess(in.Status):
 			l.open = true
 			return nil
 		default:

@@ -182,7 +182,8 @@ func (p *pool) free(s *slot, keep bool) *conn {
 		c.idleSince = time.Now().Round(0) // the wall clock goes on while a computer sleeps
 		c.timer = time.AfterFunc(p.renew, func() { p.expire(c) })
 		p.idle = append(p.idle, c)
-		c = nil
+		p.dispatch()
+		return nil
 	}
 	p.dispatch()
 	return c
