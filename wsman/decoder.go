@@ -298,7 +298,8 @@ func (d *Decoder) Base64() ([]byte, error) {
 	return src[:n:n], nil
 }
 
-// QName is Text as a qualified name, its prefix resolved where it stands.
+// QName is Text as a qualified name, its prefix resolved where it stands. A
+// text that is no such name does not spoil the Decoder.
 func (d *Decoder) QName() (Name, error) {
 	scope := d.ns // the element's own declarations go out of scope with its end
 	text, err := d.Text()
@@ -312,9 +313,17 @@ func (d *Decoder) QName() (Name, error) {
 	}
 	uri, ok := lookup(scope, prefix)
 	if !ok || !validNCName(local) {
-		return Name{}, &SyntaxError{Offset: d.pos, Msg: fmt.Sprintf("%.80q is not a qualified name here", text)}
+		return Name{}, &qnameError{text: string(text), local: string(local)}
 	}
 	return Name{Space: uri, Local: d.intern(local)}, nil
+}
+
+// qnameError says that a text is not a qualified name, or has a prefix that is
+// not declared.
+type qnameError struct{ text, local string }
+
+func (e *qnameError) Error() string {
+	return fmt.Sprintf("wsman: %.80q is not a qualified name where it stands", e.text)
 }
 
 // Raw returns the current element as it was written, its tags included, and

@@ -2,6 +2,7 @@ package wsman
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -135,17 +136,27 @@ func (r *faultReader) code(d *Decoder) {
 	for n := range d.Children() {
 		switch n {
 		case Name{NSEnvelope, "Value"}:
-			// A prefix that is not declared makes the code unknown, not the fault.
-			v, _ := d.QName()
+			v := r.qname(d)
 			r.fault.Sender = v.Local == "Sender"
 		case Name{NSEnvelope, "Subcode"}:
 			for n := range d.Children() {
 				if n == (Name{NSEnvelope, "Value"}) {
-					r.fault.Subcode, _ = d.QName()
+					r.fault.Subcode = r.qname(d)
 				}
 			}
 		}
 	}
+}
+
+// qname reads a code. A prefix that is not declared leaves its namespace empty:
+// even a sample of [MS-WSMV] (section 4.10) has one.
+func (r *faultReader) qname(d *Decoder) Name {
+	n, err := d.QName()
+	var bad *qnameError
+	if errors.As(err, &bad) {
+		n.Local = bad.local
+	}
+	return n
 }
 
 // detail reads one element inside s:Detail, at any depth. Faults of providers
