@@ -93,7 +93,7 @@ func random(n int) []byte {
 // serve is the host's side of the table. It reads the command line as cmd.exe
 // would get it: some clients send a command and arguments, others one line.
 func serve(p *winrmtest.Proc) uint32 {
-	words := strings.Fields(p.Line)
+	words := strings.Fields(strings.ReplaceAll(p.Line, `"`, "")) // our client quotes what it is not sure of
 	rest := strings.Join(words[1:], " ") + "\r\n"
 	switch words[0] {
 	case "echo", "text":
