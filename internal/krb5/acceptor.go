@@ -253,14 +253,18 @@ func (a *acceptance) reply(mutual bool) ([]byte, error) {
 		a.acc.Context, err = newContext(false, key, false, peerSeq, peerSeq)
 		return nil, err
 	}
-	subkey, err := NewKey(key.EType)
-	if err != nil {
-		return nil, err
-	}
 	seq := uint64(binary.BigEndian.Uint32(randomBytes(4))&0x3fffffff) | 1
-	plain, err := marshalApp(encAPRepPart{
-		CTime: a.auth.CTime, Cusec: a.auth.Cusec, Subkey: subkey.wire(), Seq: int64(seq),
-	}, tagEncAPRepPart)
+	part := encAPRepPart{CTime: a.auth.CTime, Cusec: a.auth.Cusec, Seq: int64(seq)}
+	// RC4's tokens know no acceptor's subkey: see Initiator.Finish.
+	asserted := key.EType != RC4
+	if asserted {
+		var err error
+		if key, err = NewKey(key.EType); err != nil {
+			return nil, err
+		}
+		part.Subkey = key.wire()
+	}
+	plain, err := marshalApp(part, tagEncAPRepPart)
 	if err != nil {
 		return nil, err
 	}
@@ -272,6 +276,6 @@ func (a *acceptance) reply(mutual bool) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.acc.Context, err = newContext(false, subkey, true, seq, peerSeq)
+	a.acc.Context, err = newContext(false, key, asserted, seq, peerSeq)
 	return frame(tokAPRep, msg), err
 }

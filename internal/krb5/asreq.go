@@ -19,6 +19,7 @@ const (
 	paTGSReq       int32 = 1
 	paEncTimestamp int32 = 2
 	paPWSalt       int32 = 3
+	paPKASReq      int32 = 16
 	paETypeInfo2   int32 = 19
 	paPACRequest   int32 = 128
 	paForUser      int32 = 129
@@ -178,7 +179,10 @@ func (l *logon) realm(ctx context.Context) (*Ticket, error) {
 		return nil, &ReplyError{KDC: kdc, Realm: l.principal.Realm, Err: err}
 	}
 	if info == nil {
-		return nil, e // the KDC wants something else, such as a smart card
+		if !slices.ContainsFunc(e.methods, func(m types.PAData) bool { return m.PADataType == paPKASReq }) {
+			e.Code = ErrETypeNoSupport // nothing was offered for the types that we asked for
+		}
+		return nil, e // otherwise the KDC wants a smart card
 	}
 	if l.c.cfg.FollowKDCClock && e.Skew.Abs() > maxSkew/2 {
 		l.skew = e.Skew
@@ -363,6 +367,9 @@ func (l *logon) open(ctx context.Context, reply []byte, kdc string, nonce int64,
 	// the service may not be another.
 	if !t.Server.isTGS() {
 		return nil, fail(fmt.Errorf("a ticket for %v", t.Server))
+	}
+	if realm := t.Server.Parts[1]; realm != l.principal.Realm {
+		l.c.cfg.Network.sameRealm(realm, l.principal.Realm)
 	}
 	return t, nil
 }

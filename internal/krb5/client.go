@@ -33,6 +33,10 @@ type ClientConfig struct {
 	TicketLifetime, RenewLifetime time.Duration    // 0: 10 h, 7 days
 	Now                           func() time.Time // nil: time.Now
 
+	// Reload, if set, reads the credential cache again: when its ticket-granting
+	// ticket has ended, somebody may have run kinit meanwhile.
+	Reload func() ([]*Ticket, error)
+
 	// Guard, if set, runs each logon with the secret: it can hold others back,
 	// and refuse to let a secret be tried that was refused before.
 	Guard func(ctx context.Context, logon func(context.Context) error) error
@@ -96,13 +100,35 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, ErrPrincipal
 	}
 	c := &Client{cfg: cfg, offset: cfg.ClockOffset, tickets: map[string]*Ticket{}, flights: map[string]*flight{}}
-	for _, t := range cfg.Tickets {
-		if t.Client.Equal(cfg.Principal) || len(cfg.Tickets) == 1 {
+	c.take(cfg.Tickets)
+	c.cfg.Tickets = nil
+	return c, nil
+}
+
+// take copies the client's own tickets; c.mu is held, or c is not shared yet.
+func (c *Client) take(tickets []*Ticket) {
+	for _, t := range tickets {
+		if t.Client.Equal(c.cfg.Principal) {
 			c.keep(ticketID(t.Server), t.clone())
 		}
 	}
-	c.cfg.Tickets = nil
-	return c, nil
+}
+
+// reload reads the credential cache again.
+func (c *Client) reload() {
+	if c.cfg.Reload == nil {
+		return
+	}
+	tickets, err := c.cfg.Reload()
+	if err != nil {
+		return // what is missing is reported by whoever misses it
+	}
+	c.mu.Lock()
+	c.take(tickets)
+	c.mu.Unlock()
+	for _, t := range tickets {
+		t.wipe()
+	}
 }
 
 // Principal is the client's name as it was configured.
@@ -274,6 +300,15 @@ func (c *Client) TGT(ctx context.Context) (*Ticket, error) {
 		now := c.now()
 		if old != nil && old.valid(now, margin(old)) {
 			return old, nil
+		}
+		if c.cfg.Secret == nil && c.cfg.Reload != nil {
+			c.reload()
+			if t := c.importedTGT(); t != nil {
+				old = t
+			}
+			if old != nil && old.valid(now, margin(old)) {
+				return old, nil
+			}
 		}
 		if old != nil && c.cfg.Secret == nil && old.Flags&FlagRenewable != 0 && old.valid(now, 0) && now.Before(old.RenewTill) {
 			if t, err := c.renew(ctx, old); err == nil || !old.valid(now, minLeft) {

@@ -1,6 +1,7 @@
 package krb5
 
 import (
+	"bytes"
 	"encoding/binary"
 	"strings"
 	"time"
@@ -77,30 +78,38 @@ func ManagedNTHash(password []byte) []byte {
 	return h.Sum(nil)
 }
 
-// Keys derives the keys of an account (without its '$') in a realm from
-// both passwords, the current one's first. The salt is that of a computer.
-func (m *ManagedPassword) Keys(account, realm string, etypes ...EType) (KeySecret, error) {
-	account = strings.TrimSuffix(account, "$")
-	salt := strings.ToUpper(realm) + "host" + strings.ToLower(account) + "." + strings.ToLower(realm)
-	var keys KeySecret
+// Clone copies the passwords.
+func (m *ManagedPassword) Clone() *ManagedPassword {
+	c := *m
+	c.Current, c.Previous = bytes.Clone(m.Current), bytes.Clone(m.Previous)
+	return &c
+}
+
+// Keys derives the keys of one type from both passwords, the current one's
+// first. An empty salt means that of a computer account of this name, with or
+// without its '$', in this realm.
+func (m *ManagedPassword) Keys(e EType, account, realm, salt string, params []byte) ([]Key, error) {
+	if salt == "" {
+		account = strings.ToLower(strings.TrimSuffix(account, "$"))
+		salt = strings.ToUpper(realm) + "host" + account + "." + strings.ToLower(realm)
+	}
+	var keys []Key
 	for _, password := range [][]byte{m.Current, m.Previous} {
 		if len(password) == 0 {
 			continue
 		}
-		for _, e := range etypes {
-			if e == RC4 {
-				if _, err := e.profile(); err != nil {
-					return nil, err
-				}
-				keys = append(keys, Key{RC4, ManagedNTHash(password)})
-				continue
-			}
-			k, err := StringToKey(e, managedUTF8(password), salt, nil)
-			if err != nil {
+		if e == RC4 {
+			if _, err := e.profile(); err != nil {
 				return nil, err
 			}
-			keys = append(keys, k)
+			keys = append(keys, Key{RC4, ManagedNTHash(password)})
+			continue
 		}
+		k, err := StringToKey(e, managedUTF8(password), salt, params)
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
 	}
 	return keys, nil
 }

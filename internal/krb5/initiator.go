@@ -153,7 +153,9 @@ func (i *Initiator) Finish(token []byte) (*Context, error) {
 		return nil, &MutualAuthError{err}
 	}
 	key, fromAcceptor := i.subkey, false
-	if len(part.Subkey.KeyValue) > 0 {
+	// The tokens of RC4 know no acceptor's subkey (RFC 1964), unless it is what
+	// changes the encryption type. So MIT has it.
+	if len(part.Subkey.KeyValue) > 0 && (key.EType != RC4 || EType(part.Subkey.KeyType) != RC4) {
 		if key, err = keyFromWire(part.Subkey); err != nil {
 			return nil, err
 		}

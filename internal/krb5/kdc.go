@@ -41,8 +41,31 @@ type Network struct {
 	TLS      *tls.Config   // for KDC proxies (https URLs); nil: the system's roots
 	Timeout  time.Duration // for one KDC; 0: 10 s
 
-	mu   sync.Mutex
-	good map[string]string // the KDC of a realm that answered last
+	mu    sync.Mutex
+	good  map[string]string // the KDC of a realm that answered last
+	alias map[string]string // a realm's DNS name to the short one that it was reached by
+}
+
+// sameRealm notes that the KDCs of the realm asked are those of realm too: a
+// domain controller answers to its domain's NetBIOS name with the DNS name.
+func (n *Network) sameRealm(realm, asked string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.alias == nil {
+		n.alias = map[string]string{}
+	}
+	n.alias[realm] = asked
+}
+
+// configured returns the KDCs that were named for a realm.
+func (n *Network) configured(realm string) []string {
+	if list := n.KDCs[realm]; len(list) > 0 {
+		return list
+	}
+	if n.Conf != nil {
+		return n.Conf.KDCs[realm]
+	}
+	return nil
 }
 
 // A NoKDCError is a realm whose KDCs are not known or do not answer. Nobody has
@@ -75,9 +98,12 @@ func (e *NoKDCError) Unwrap() []error { return e.Errs }
 
 // locate lists the KDCs of a realm, the one that answered last first.
 func (n *Network) locate(ctx context.Context, realm string) ([]string, error) {
-	list := n.KDCs[realm]
-	if len(list) == 0 && n.Conf != nil {
-		list = n.Conf.KDCs[realm]
+	list := n.configured(realm)
+	if len(list) == 0 {
+		n.mu.Lock()
+		alias := n.alias[realm]
+		n.mu.Unlock()
+		list = n.configured(alias)
 	}
 	if len(list) == 0 && (n.Conf == nil || n.Conf.DNSLookupKDC) {
 		var err error
