@@ -144,9 +144,6 @@ func (c *Cmd) launch(ctx context.Context, line wsmv.CommandLine) (*execution, er
 			e.abandonShell()
 			return nil, err
 		case code == codeUnknownID || code == codeProfileGone:
-			s.mu.Lock()
-			s.gone = code == codeUnknownID
-			s.mu.Unlock()
 			p.discard(s, "broken")
 		case code == codeMaxOperations || code == codeOperationsPPQ || code == codeCommandsPPQ:
 			if s.ran() < 2 {

@@ -47,7 +47,6 @@ func leaked(before int) string {
 // and the server must have nothing left then.
 func server(t testing.TB, srv *winrmtest.Server, change ...func(*winrm.Config)) *winrm.Client {
 	t.Helper()
-	srv.Record = true
 	srv.Start()
 	t.Cleanup(srv.Close)
 	cfg := config()
@@ -63,6 +62,7 @@ func server(t testing.TB, srv *winrmtest.Server, change ...func(*winrm.Config)) 
 func handle(t testing.TB, h winrmtest.HandlerFunc, change ...func(*winrm.Config)) (*winrmtest.Server, *winrm.Client) {
 	t.Helper()
 	srv := winrmtest.NewUnstartedServer(h)
+	srv.Record = true
 	return srv, server(t, srv, change...)
 }
 

@@ -107,7 +107,7 @@ func TestQuotaOfShells(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		return 0
 	}))
-	srv.Settings = map[string]string{"Shell/MaxShellsPerUser": "2"}
+	srv.Settings = map[string]string{"Winrs/MaxShellsPerUser": "2"}
 	client := server(t, srv)
 	var wg sync.WaitGroup
 	for range 12 {

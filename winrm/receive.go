@@ -14,7 +14,7 @@ import (
 // Time-outs of Receive. A poll that takes the last connection that polls may
 // have gives it up after a while, and soon when somebody waits for it.
 const (
-	lastPollTimeout   = 5 * time.Second
+	lastPollTimeout   = 2 * time.Second
 	sharedPollTimeout = time.Second
 )
 

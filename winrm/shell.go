@@ -85,7 +85,7 @@ type Shell struct {
 	mu       sync.Mutex
 	commands int
 	claimed  bool // somebody deletes it
-	gone     bool // the host does not know it any more
+	removed  bool // Delete was sent
 }
 
 // OpenShell opens a shell on the host. Commands are run in it by
@@ -253,16 +253,16 @@ func (s *Shell) usable() bool {
 	return !s.claimed
 }
 
-// remove sends Delete, unless the host has forgotten the shell already.
+// remove sends Delete, once. That the host does not know the shell is no error.
 func (s *Shell) remove(ctx context.Context, reason string) error {
 	s.mu.Lock()
-	gone := s.gone
-	s.gone = true
+	again := s.removed
+	s.removed = true
 	commands := s.commands
 	s.mu.Unlock()
 	started := time.Now()
 	var err error
-	if !gone {
+	if !again {
 		err = s.do(auth.WithPriority(ctx, auth.Control), &wsman.Request{Action: wsman.ActionDelete}, nil)
 		if faultCode(err) == codeUnknownID {
 			err = nil
