@@ -92,14 +92,6 @@ func userPart(user string) string {
 	return user
 }
 
-// host is the Host whose environment the shells get.
-func (s *Server) host() *Host {
-	if h, ok := s.Handler.(*Host); ok {
-		return h
-	}
-	return &Host{}
-}
-
 // hostRun is one command on a host.
 type hostRun struct {
 	host *Host

@@ -120,7 +120,12 @@ func checkStreams(names string, known ...string) *soap.Fault {
 
 // environment is what a new shell has before its own variables.
 func (s *Server) environment(user string) []string {
-	return s.host().environment(s.Name, user)
+	if h, ok := s.handler().(interface {
+		environment(name, user string) []string
+	}); ok {
+		return h.environment(s.Name, user)
+	}
+	return (&Host{}).environment(s.Name, user)
 }
 
 func hostOf(addr net.Addr) string {

@@ -20,6 +20,11 @@ type Shell struct {
 	// Run runs a program that is no inner command. found is false when there is
 	// no such program.
 	Run func(ctx context.Context, c *Call) (code uint32, found bool)
+	// Override is asked before the inner commands; nil for none.
+	Override func(*Call) (code uint32, ok bool)
+	// Open opens the target of a redirection, relative to dir; op is "<", ">" or
+	// ">>". nil is a host without disk: only NUL can be named.
+	Open func(dir, name, op string) (io.ReadWriteCloser, error)
 	// IsProgram tells whether a name with blanks names a program, for the quotes
 	// of "cmd /c"; nil is never.
 	IsProgram func(string) bool
@@ -110,7 +115,7 @@ func (sh *Shell) run(ctx context.Context, n *Node, in io.Reader, out, errOut io.
 	if len(n.Redirects) > 0 {
 		var f func()
 		var err error
-		if in, out, errOut, f, err = redirect(n.Redirects, in, out, errOut); err != nil {
+		if in, out, errOut, f, err = sh.redirect(n.Redirects, in, out, errOut); err != nil {
 			fmt.Fprintf(errOut, "%s\r\n", err)
 			sh.level = 1
 			return 1
@@ -167,37 +172,56 @@ func (sh *Shell) child() *Shell {
 	return &c
 }
 
-// redirect knows the file NUL and the other handles; a host that is imitated
-// has no disk.
-func redirect(list []Redirect, in io.Reader, out, errOut io.Writer) (io.Reader, io.Writer, io.Writer, func(), error) {
-	done := func() {}
-	for _, r := range list {
-		var w io.Writer
-		switch {
-		case r.Op == ">&" && r.Target == "1":
-			w = out
-		case r.Op == ">&" && r.Target == "2":
-			w = errOut
-		case strings.EqualFold(r.Target, "nul"):
-			w = io.Discard
-		default:
-			return in, out, errOut, done, fmt.Errorf("%s: this host has no disk: only NUL can be redirected to", r.Target)
-		}
-		switch r.Handle {
-		case 0:
-			in = strings.NewReader("")
-		case 1:
-			out = w
-		case 2:
-			errOut = w
+// redirect opens what a command is redirected to. done closes it.
+func (sh *Shell) redirect(list []Redirect, in io.Reader, out, errOut io.Writer) (r io.Reader, w, e io.Writer, done func(), err error) {
+	var files []io.Closer
+	done = func() {
+		for _, f := range files {
+			_ = f.Close()
 		}
 	}
-	if out == errOut {
-		shared := &lockedWriter{w: out}
-		out, errOut = shared, shared
+	for _, rd := range list {
+		var target io.ReadWriter
+		switch {
+		case rd.Op == ">&" && rd.Target == "1":
+			target = writeOnly{out}
+		case rd.Op == ">&" && rd.Target == "2":
+			target = writeOnly{errOut}
+		case strings.EqualFold(rd.Target, "nul"):
+			target = nul{}
+		case sh.Open != nil && rd.Op != ">&":
+			f, err := sh.Open(sh.Dir, rd.Target, rd.Op)
+			if err != nil {
+				done()
+				return in, out, errOut, nil, err
+			}
+			files = append(files, f)
+			target = f
+		default:
+			done()
+			return in, out, errOut, nil, fmt.Errorf("%s: this host has no disk: only NUL can be redirected to", rd.Target)
+		}
+		switch rd.Handle {
+		case 0:
+			in = target
+		case 1:
+			out = target
+		case 2:
+			errOut = target
+		}
 	}
 	return in, out, errOut, done, nil
 }
+
+// nul is the file NUL.
+type nul struct{}
+
+func (nul) Read([]byte) (int, error)    { return 0, io.EOF }
+func (nul) Write(p []byte) (int, error) { return len(p), nil }
+
+type writeOnly struct{ io.Writer }
+
+func (writeOnly) Read([]byte) (int, error) { return 0, io.EOF }
 
 // split takes the first word of a command: up to a blank or a character that
 // ends the name of a command. Quotes around it go.
@@ -237,6 +261,11 @@ func (sh *Shell) simple(ctx context.Context, command string, in io.Reader, out, 
 	}
 	name, tail := split(command)
 	c := &Call{Name: name, Tail: tail, Line: command, Stdin: in, Stdout: out, Stderr: errOut, Shell: sh}
+	if sh.Override != nil {
+		if code, ok := sh.Override(c); ok {
+			return code
+		}
+	}
 	if code, ok := sh.inner(ctx, c); ok {
 		return code
 	}
