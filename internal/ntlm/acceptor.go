@@ -50,6 +50,7 @@ type Acceptor struct {
 	negotiate []byte
 	challenge []byte
 	offered   Flags
+	pairs     avList // what the challenge told
 	nonce     [8]byte
 	state     state
 	client    Client
@@ -129,11 +130,12 @@ func (s *Acceptor) challengeFor(in []byte) ([]byte, error) {
 	if c.targetName, err = utf16LE(s.cfg.ComputerName); err != nil {
 		return nil, err
 	}
-	pairs, err := s.targetInfo()
-	if err != nil {
-		return nil, err
+	if c.flags.Has(FlagTargetInfo) {
+		if s.pairs, err = s.targetInfo(); err != nil {
+			return nil, err
+		}
+		c.targetInfo = s.pairs.append(nil)
 	}
-	c.targetInfo = pairs.append(nil)
 	if !fits(c.targetName, c.targetInfo) {
 		return nil, &MessageError{"CHALLENGE", "a field is longer than 64 KiB"}
 	}
@@ -238,6 +240,13 @@ func (s *Acceptor) sessionKey(m *authenticateMessage, keyExchangeKey [16]byte) (
 func (s *Acceptor) checkPairs(filetime uint64, pairs avList) error {
 	if now := toFiletime(s.cfg.Now()); filetime+uint64(maxAge/100) < now {
 		return ErrClock
+	}
+	// The client repeats what it was told. Without the timestamp, which somebody
+	// in between may have taken away, it would not have sent a MIC.
+	for _, told := range s.pairs {
+		if value, ok := pairs.get(told.id); !ok || !bytes.Equal(value, told.value) {
+			return ErrMIC
+		}
 	}
 	s.client.TargetName = pairs.text(avTargetName)
 	if s.cfg.CheckTarget != nil {
