@@ -7,16 +7,16 @@ import (
 
 // Basic logs on with user and password in every request ([RFC 7617], UTF-8).
 // Over http, where they could be read, it is refused; see [BasicInsecure].
-func Basic(c Credentials) Mechanism { return &basic{cred: &c, logon: c.Logon()} }
+func Basic(c Credentials) Mechanism { return &basic{cred: c.hidden(), logon: c.Logon()} }
 
 // BasicInsecure is Basic that sends the password in clear over http. The
 // messages too then need to be in clear by name: [EncryptNever].
 func BasicInsecure(c Credentials) Mechanism {
-	return &basic{cred: &c, logon: c.Logon(), insecure: true}
+	return &basic{cred: c.hidden(), logon: c.Logon(), insecure: true}
 }
 
 type basic struct {
-	cred     *Credentials // a pointer, so that printing the mechanism shows no secret
+	cred     func() Credentials
 	logon    *Logon
 	insecure bool
 }
@@ -37,17 +37,18 @@ func (b *basic) NewSession(p Peer) (Session, error) {
 
 type basicSession struct {
 	noLegs
-	cred *Credentials
+	cred func() Credentials
 }
 
 func (s *basicSession) Presented() bool { return true }
 
 func (s *basicSession) Authorization(ctx context.Context) (string, error) {
-	password, err := s.cred.Secret(ctx)
+	cred := s.cred()
+	password, err := cred.Secret(ctx)
 	if err != nil {
 		return "", err
 	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(s.cred.AccountName()+":"+password)), nil
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.AccountName()+":"+password)), nil
 }
 
 func (s *basicSession) Explain(int, bool) []Cause {

@@ -215,7 +215,8 @@ func (c *conn) leg(ctx context.Context, authorization string) (*http1.Response, 
 func (c *conn) logon(ctx context.Context, a *attempt) error {
 	l := &logon{
 		trace: c.t.trace, mech: c.t.cfg.Mechanism, session: c.session, account: c.t.account,
-		attempt: a, host: c.t.endpoint.name(), seal: c.sealer != nil, send: c.leg,
+		attempt: a, host: c.t.endpoint.name(), seal: c.sealer != nil,
+		tls: c.peer.TLS != nil, send: c.leg,
 	}
 	if err := l.run(ctx); err != nil {
 		return err

@@ -15,8 +15,9 @@ const redacted = "***"
 // Credentials name an account and the secret that proves it. They print as ***
 // in every format.
 //
-// One limit is the language's: package fmt cannot call the methods of a value
-// that sits in an unexported struct field. Keep a pointer there.
+// Two limits are package fmt's: it cannot call the methods of what sits in an
+// unexported struct field (keep a function there that returns them), and does not
+// for %p and a misplaced %w, which go vet reports.
 type Credentials struct {
 	// Domain is the account's NetBIOS or DNS domain. When it is empty,
 	// DOMAIN\user in User is split; "." means the host's own accounts.
@@ -76,6 +77,11 @@ func (c Credentials) Logon() *Logon {
 	}
 	return c.Gate.Logon(c)
 }
+
+// hidden wraps the credentials for a mechanism to keep: what an unexported field
+// holds, package fmt prints when the verb does not suit it, but not through a
+// function.
+func (c Credentials) hidden() func() Credentials { return func() Credentials { return c } }
 
 // String returns ***.
 func (c Credentials) String() string { return redacted }

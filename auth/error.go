@@ -105,9 +105,10 @@ type Verdict interface {
 type ConnectionLostError struct {
 	// Sent says that the whole request was handed to the network: the server
 	// may have processed it. Otherwise it provably has not.
-	Sent bool
-	Host string
-	Err  error
+	Sent   bool
+	Host   string
+	Remedy string // may be empty
+	Err    error
 }
 
 func (e *ConnectionLostError) Error() string {
@@ -115,7 +116,11 @@ func (e *ConnectionLostError) Error() string {
 	if e.Sent {
 		state = "after the request was sent, it may have been processed"
 	}
-	return fmt.Sprintf("auth: connection to %s lost %s: %v", e.Host, state, e.Err)
+	text := fmt.Sprintf("auth: connection to %s lost %s: %v", e.Host, state, e.Err)
+	if e.Remedy != "" {
+		text += "; " + e.Remedy
+	}
+	return text
 }
 
 // Unwrap returns the reason.

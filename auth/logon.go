@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -38,6 +39,7 @@ type logon struct {
 	host    string
 	proxy   bool
 	seal    bool // messages will be sealed
+	tls     bool
 	send    sendLeg
 
 	leg     int
@@ -145,6 +147,9 @@ func (l *logon) next(o offers) (Leg, error) {
 		return Leg{}, l.failure(nil, true)
 	}
 	in := Leg{Status: l.status, HasToken: o.found, Token: o.token}
+	if l.proxy && isUnauthorized(l.status) {
+		in.Status = http.StatusUnauthorized // sessions need not know of proxies
+	}
 	if !o.found && o.bare && l.heard && len(o.schemes) == 1 {
 		in.HasToken = true // an empty one: a refusal lists all schemes
 	}
@@ -227,13 +232,17 @@ func (l *logon) lost(ctx context.Context, err error) error {
 	case ok:
 		err = e.Err
 	}
-	return &ConnectionLostError{Host: l.host, Err: fmt.Errorf("during the logon: %w", err)}
+	gone := &ConnectionLostError{Host: l.host, Err: fmt.Errorf("during the logon: %w", err)}
+	if l.leg == 0 && !l.tls && errors.Is(err, io.ErrUnexpectedEOF) {
+		gone.Remedy = "if the port expects TLS, use https:// (WinRM's port 5986)"
+	}
+	return gone
 }
 
 // failure makes the error of this logon.
 func (l *logon) failure(err error, refused bool) *Error {
-	if v, ok := errors.AsType[Verdict](err); ok && !v.Refused() {
-		refused = false
+	if v, ok := errors.AsType[Verdict](err); ok {
+		refused = v.Refused()
 	}
 	e := &Error{Err: err, Refused: refused}
 	if inner, ok := errors.AsType[*Error](err); ok {

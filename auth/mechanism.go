@@ -53,7 +53,7 @@ type Session interface {
 // Leg is what the server said in one exchange of the logon.
 type Leg struct {
 	First    bool   // nothing was exchanged yet; the other fields are zero
-	Status   int    // HTTP status of the answer
+	Status   int    // HTTP status of the answer; a proxy's 407 is told as 401
 	HasToken bool   // the answer named our scheme with a token, perhaps an empty one
 	Token    []byte // the token, base64 decoded
 }

@@ -57,7 +57,10 @@ func (c *Conn) readResponse(method string, maxBody int64) (*Response, int, error
 	for range MaxInterim + 1 {
 		resp, err := http.ReadResponse(c.br, req)
 		if err != nil {
-			return nil, 0, headError(err)
+			if c.in.n == 0 { // the parser may complain of the line that was cut
+				return nil, 0, ErrHeadTooLong
+			}
+			return nil, 0, unexpected(err)
 		}
 		switch {
 		case resp.StatusCode == http.StatusSwitchingProtocols:
@@ -66,7 +69,9 @@ func (c *Conn) readResponse(method string, maxBody int64) (*Response, int, error
 			continue
 		case method == http.MethodConnect && resp.StatusCode < 300:
 			// The tunnel begins here: no body ([RFC 9110] section 9.3.6).
-			return newResponse(resp), resp.StatusCode, nil
+			r := newResponse(resp)
+			r.Close = false // said of a body that would end with the connection
+			return r, resp.StatusCode, nil
 		}
 		r, err := c.readBody(resp, maxBody)
 		return r, resp.StatusCode, err
@@ -88,13 +93,6 @@ func sniff(br *bufio.Reader) error {
 		return ErrNotHTTP
 	}
 	return nil
-}
-
-func headError(err error) error {
-	if errors.Is(err, ErrHeadTooLong) {
-		return ErrHeadTooLong
-	}
-	return unexpected(err)
 }
 
 // unexpected turns the end of the stream into one that no reader takes for a

@@ -11,12 +11,12 @@ import (
 
 // New returns the initiating side.
 func New(kind Kind, c auth.Credentials) auth.Mechanism {
-	return &mechanism{kind: kind, cred: &c, logon: c.Logon()}
+	return &mechanism{kind: kind, cred: func() auth.Credentials { return c }, logon: c.Logon()}
 }
 
 type mechanism struct {
 	kind  Kind
-	cred  *auth.Credentials
+	cred  func() auth.Credentials
 	logon *auth.Logon
 }
 
@@ -80,12 +80,12 @@ func (s *session) Step(ctx context.Context, in auth.Leg) (out []byte, done bool,
 }
 
 func (s *session) first(ctx context.Context) ([]byte, bool, error) {
-	password, err := s.m.cred.Secret(ctx)
+	password, err := s.m.cred().Secret(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	s.password = password
-	account := []byte(s.m.cred.AccountName())
+	account := []byte(s.m.cred().AccountName())
 	if s.m.kind == OneLeg {
 		s.presented = true
 		return append(append([]byte{whole}, mac(password, "whole", account)...), account...), false, nil
