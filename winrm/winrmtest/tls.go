@@ -174,11 +174,6 @@ var (
 	oidUPN            = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 20, 2, 3}
 )
 
-type otherName struct {
-	ID    asn1.ObjectIdentifier
-	Value asn1.RawValue `asn1:"tag:0,explicit"`
-}
-
 func upnExtension(upn string) pkix.Extension {
 	must := func(der []byte, err error) []byte {
 		if err != nil {
@@ -186,31 +181,48 @@ func upnExtension(upn string) pkix.Extension {
 		}
 		return der
 	}
+	tagged := func(content []byte) []byte {
+		return must(asn1.Marshal(asn1.RawValue{Class: asn1.ClassContextSpecific, IsCompound: true, Bytes: content}))
+	}
 	text := must(asn1.MarshalWithParams(upn, "utf8"))
-	name := must(asn1.MarshalWithParams(otherName{oidUPN, asn1.RawValue{FullBytes: text}}, "tag:0"))
+	name := tagged(append(must(asn1.Marshal(oidUPN)), tagged(text)...))
 	return pkix.Extension{Id: oidSubjectAltName, Value: must(asn1.Marshal([]asn1.RawValue{{FullBytes: name}}))}
 }
 
 // upns are the user principal names of a certificate.
 func upns(cert *x509.Certificate) (list []string) {
 	for _, ext := range cert.Extensions {
+		var names []asn1.RawValue
 		if !ext.Id.Equal(oidSubjectAltName) {
 			continue
 		}
-		var names []asn1.RawValue
 		if _, err := asn1.Unmarshal(ext.Value, &names); err != nil {
 			continue
 		}
 		for _, n := range names {
-			var other otherName
-			if _, err := asn1.UnmarshalWithParams(n.FullBytes, &other, "tag:0"); err != nil || !other.ID.Equal(oidUPN) {
-				continue
-			}
-			var text string
-			if _, err := asn1.UnmarshalWithParams(other.Value.FullBytes, &text, "utf8"); err == nil {
-				list = append(list, text)
+			if upn, ok := upnOf(n); ok {
+				list = append(list, upn)
 			}
 		}
 	}
 	return list
+}
+
+// upnOf reads an otherName: its object identifier and a tagged value.
+func upnOf(n asn1.RawValue) (string, bool) {
+	if n.Class != asn1.ClassContextSpecific || n.Tag != 0 {
+		return "", false
+	}
+	var id asn1.ObjectIdentifier
+	rest, err := asn1.Unmarshal(n.Bytes, &id)
+	if err != nil || !id.Equal(oidUPN) {
+		return "", false
+	}
+	var tagged asn1.RawValue
+	if _, err := asn1.Unmarshal(rest, &tagged); err != nil {
+		return "", false
+	}
+	var text string
+	_, err = asn1.UnmarshalWithParams(tagged.Bytes, &text, "utf8")
+	return text, err == nil
 }
