@@ -109,7 +109,7 @@ func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *Exchang
 	x.setHeader(req)
 	httpResp, err := x.client.http.Do(req)
 	if err != nil {
-		return nil, x.failed(reqCtx, late, err)
+		return nil, x.failed(ctx, reqCtx, late, err)
 	}
 	done.Status = httpResp.StatusCode
 	timer.start() // for transports that know no httptrace
@@ -121,7 +121,7 @@ func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *Exchang
 		httpResp.Body.Close()
 	}
 	if err != nil {
-		return nil, x.failed(reqCtx, late, err)
+		return nil, x.failed(ctx, reqCtx, late, err)
 	}
 	if raw.borrowed {
 		// A transport of ours: it has let go of the request when it answers.
@@ -141,22 +141,20 @@ func (x *exchange) setHeader(req *http.Request) {
 	x.client.sendCookie(req)
 }
 
-// failed names the reason of a failed exchange: the transport tells of a
-// cancelled context only.
-func (x *exchange) failed(ctx context.Context, late *TimeoutError, err error) error {
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, context.Canceled) {
-		if errors.Is(cause, late) {
-			return late
-		}
-		if !errors.Is(err, cause) {
-			return fmt.Errorf("wsman: %s: %w (%w)", shortAction(x.action), err, cause)
+// failed names the reason of a failed exchange: whose time ran out, or what the
+// transport says. parent is the caller's context, ctx the one of the exchange.
+func (x *exchange) failed(parent, ctx context.Context, late *TimeoutError, err error) error {
+	if context.Cause(ctx) == error(late) {
+		return late
+	}
+	err = fmt.Errorf("wsman: %s: %w", shortAction(x.action), err)
+	// A transport tells either of the two, and callers look for both.
+	for _, reason := range []error{parent.Err(), context.Cause(parent)} {
+		if reason != nil && !errors.Is(err, reason) {
+			err = fmt.Errorf("%w (%w)", err, reason)
 		}
 	}
-	var typed *StatusError
-	if errors.As(err, &typed) {
-		return err
-	}
-	return fmt.Errorf("wsman: %s: %w", shortAction(x.action), err)
+	return err
 }
 
 // lateTimer is a timer that is started once, by whoever comes first.
