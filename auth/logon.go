@@ -46,6 +46,7 @@ type logon struct {
 	status  int
 	offered []string
 	sent    bool // a token has left
+	closing bool // the server closes after its last answer, which may tell why
 	heard   bool // a token has come
 
 	// open says that the first sealed message finishes the logon. The attempt's
@@ -111,6 +112,12 @@ func (l *logon) legs(ctx context.Context) error {
 		}
 		if l.leg == maxLegs {
 			return l.failure(errLegs, false)
+		}
+		if l.closing {
+			if err == nil {
+				err = errClosing
+			}
+			return l.failure(err, presented && isUnauthorized(in.Status))
 		}
 		o, sendErr := l.exchange(ctx, out)
 		switch {
@@ -191,9 +198,10 @@ func (l *logon) exchangeHeader(ctx context.Context, authorization string, sent i
 	}
 	info.Status, info.Offered, info.Received = resp.Status, o.schemes, len(o.token)
 	l.trace.leg(ctx, info)
-	if resp.Close && (isSuccess(resp.Status) || o.found) {
+	if resp.Close && isSuccess(resp.Status) {
 		return o, l.failure(errClosing, false)
 	}
+	l.closing = resp.Close
 	return o, nil
 }
 

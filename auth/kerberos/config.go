@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -33,7 +35,7 @@ type Config struct {
 	// tickets have ended.
 	CCache string
 	// CCacheData is the content of a credential cache, instead of a file.
-	CCacheData []byte
+	CCacheData CacheData
 	// Managed logs on as a group managed service account.
 	Managed *ManagedAccount
 
@@ -81,6 +83,23 @@ type Resolver interface {
 	LookupSRV(ctx context.Context, service, proto, name string) (cname string, addrs []*net.SRV, err error)
 }
 
+// CacheData is the content of a credential cache. It prints as ***.
+type CacheData []byte
+
+// String returns ***.
+func (CacheData) String() string { return redacted }
+
+// Format writes *** whatever the verb.
+func (CacheData) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// LogValue returns ***.
+func (CacheData) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns ***.
+func (CacheData) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+const redacted = "***"
+
 // Delegation says when a forwarded ticket goes to the server.
 type Delegation int
 
@@ -126,6 +145,7 @@ func New(cfg *Config) (*Mechanism, error) {
 	if err := m.open(conf); err != nil {
 		return nil, fmt.Errorf("kerberos: %w", err)
 	}
+	m.cfg.CCacheData = nil
 	return m, nil
 }
 
@@ -209,6 +229,15 @@ func refuseOnce() func(context.Context, func(context.Context) error) error {
 		return err
 	}
 }
+
+// String names the mechanism and its account, and no secret.
+func (m *Mechanism) String() string { return "Kerberos as " + m.account }
+
+// Format writes String whatever the verb.
+func (m *Mechanism) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, m.String()) }
+
+// LogValue is String.
+func (m *Mechanism) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
 // Account is the principal that logs on.
 func (m *Mechanism) Account() string { return m.account }

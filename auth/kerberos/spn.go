@@ -110,11 +110,13 @@ func (s *spnMemory) put(spn string, err error) {
 // ticket gets a ticket for the host by the first name that the KDC knows.
 func (m *Mechanism) ticket(ctx context.Context, host, port string) (*krb5.Ticket, error) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if _, err := netip.ParseAddr(host); err == nil {
-		return nil, &SPNError{Host: host}
-	}
+	_, err := netip.ParseAddr(host)
+	isAddress := err == nil
 	failure := &SPNError{Host: host}
 	for _, template := range m.cfg.SPNs {
+		if isAddress && strings.Contains(template, "{host}") {
+			continue
+		}
 		spn, err := m.expandSPN(ctx, template, host, port)
 		if err != nil {
 			return nil, err
