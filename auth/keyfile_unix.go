@@ -48,7 +48,7 @@ func judgeMode(path string, mode fs.FileMode, owner, self int) error {
 		return nil
 	}
 	remedy := "chmod 600 " + quote(path)
-	if owner != self {
+	if owner != self && owner == 0 {
 		remedy = "chmod 640 " + quote(path)
 	}
 	return fileModeError(path, mode, owner, remedy)
