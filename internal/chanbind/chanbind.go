@@ -74,7 +74,7 @@ func ServerEndPoint(der []byte) ([]byte, error) {
 
 func hashOf(der []byte) (crypto.Hash, error) {
 	var cert certificate
-	if rest, err := asn1.Unmarshal(der, &cert); err != nil || len(rest) > 0 {
+	if _, err := asn1.Unmarshal(der, &cert); err != nil {
 		return 0, fmt.Errorf("chanbind: not a certificate: %w", err)
 	}
 	algorithm := cert.Algorithm.Algorithm.String()
