@@ -47,6 +47,10 @@ func leaked(before int) string {
 // and the server must have nothing left then.
 func server(t testing.TB, srv *winrmtest.Server, change ...func(*winrm.Config)) *winrm.Client {
 	t.Helper()
+	if srv.Mechanisms == nil {
+		srv.Mechanisms = []winrmtest.Mechanism{winrmtest.Basic()} // no legs: exchanges are easy to count
+	}
+	srv.Mechanisms = []winrmtest.Mechanism{winrmtest.Basic()}
 	srv.Start()
 	t.Cleanup(srv.Close)
 	cfg := config()

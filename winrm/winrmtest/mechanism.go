@@ -19,8 +19,10 @@ type Mechanism struct {
 	client func(auth.Credentials) auth.Mechanism
 }
 
-// DefaultMechanisms are those of a server whose [Server.Mechanisms] is nil.
-func DefaultMechanisms() []Mechanism { return []Mechanism{Basic()} }
+// DefaultMechanisms are those of a server whose [Server.Mechanisms] is nil:
+// Negotiate, as every Windows host accepts it, and Basic, which is refused over
+// clear http unless AllowUnencrypted is set.
+func DefaultMechanisms() []Mechanism { return []Mechanism{Negotiate(), Basic()} }
 
 // Basic accepts user name and password in clear. Over http it works only while
 // Service/AllowUnencrypted is true.
