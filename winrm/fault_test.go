@@ -508,7 +508,7 @@ func TestBackPressure(t *testing.T) {
 // Much output passes in little memory, in order.
 func TestMuchOutput(t *testing.T) {
 	size := int64(200 << 20)
-	if testing.Short() {
+	if testing.Short() || raceDetector {
 		size = 8 << 20
 	}
 	// Not recorded, of course.

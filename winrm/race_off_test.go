@@ -1,0 +1,5 @@
+//go:build !race
+
+package winrm_test
+
+const raceDetector = false
