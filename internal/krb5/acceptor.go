@@ -96,7 +96,7 @@ func (a *acceptance) accept(b []byte) ([]byte, error) {
 	if err := a.openTicket(m.Ticket.Bytes); err != nil {
 		return nil, err
 	}
-	if err := a.openAuthenticator(m.Authenticator); err != nil {
+	if err := a.openAuthenticator(m.Authenticator, usageAPReqAuth); err != nil {
 		return nil, err
 	}
 	if err := a.readChecksum(); err != nil {
@@ -159,8 +159,8 @@ func (a *acceptance) openTicket(raw []byte) error {
 	return nil
 }
 
-func (a *acceptance) openAuthenticator(d types.EncryptedData) error {
-	plain, err := decryptData(a.session, usageAPReqAuth, d)
+func (a *acceptance) openAuthenticator(d types.EncryptedData, usage uint32) error {
+	plain, err := decryptData(a.session, usage, d)
 	if err != nil {
 		return refuse(ErrBadIntegrity, "accept")
 	}

@@ -57,7 +57,7 @@ type kdcReqBody struct {
 type kdcRep struct {
 	PVNO    int                 `asn1:"explicit,tag:0"`
 	MsgType int                 `asn1:"explicit,tag:1"`
-	PAData  []types.PAData      `asn1:"explicit,optional,tag:2"`
+	PAData  []types.PAData      `asn1:"explicit,optional,omitempty,tag:2"`
 	CRealm  string              `asn1:"generalstring,explicit,tag:3"`
 	CName   types.PrincipalName `asn1:"explicit,tag:4"`
 	Ticket  asn1.RawValue       `asn1:"explicit,tag:5"`
@@ -76,8 +76,8 @@ type encKDCRepPart struct {
 	RenewTill     time.Time           `asn1:"generalized,explicit,optional,tag:8"`
 	SRealm        string              `asn1:"generalstring,explicit,tag:9"`
 	SName         types.PrincipalName `asn1:"explicit,tag:10"`
-	CAddr         []types.HostAddress `asn1:"explicit,optional,tag:11"`
-	EncPAData     []types.PAData      `asn1:"explicit,optional,tag:12"`
+	CAddr         []types.HostAddress `asn1:"explicit,optional,omitempty,tag:11"`
+	EncPAData     []types.PAData      `asn1:"explicit,optional,omitempty,tag:12"`
 }
 
 // wireTicket is the part of a ticket that everyone can read. See RFC 4120 section 5.3.

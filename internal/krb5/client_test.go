@@ -1,0 +1,396 @@
+package krb5
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// fakeNet reaches peers by name through pipes; a name without a peer is down.
+type fakeNet struct {
+	peers map[string]func(net.Conn)
+	mu    sync.Mutex
+	dials []string
+	wg    sync.WaitGroup
+}
+
+func (f *fakeNet) dial(ctx context.Context, _, addr string) (net.Conn, error) {
+	f.mu.Lock()
+	f.dials = append(f.dials, addr)
+	f.mu.Unlock()
+	peer := f.peers[addr]
+	if peer == nil {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	ours, theirs := net.Pipe()
+	f.wg.Go(func() {
+		defer theirs.Close()
+		peer(theirs)
+	})
+	return ours, nil
+}
+
+func testKDC(t testing.TB) *KDC {
+	return &KDC{
+		Realm: "A.TEST", Users: map[string]string{"alice": "secret"},
+		Services: map[string]Key{"HTTP/host.a.test": mustKey(t, AES256SHA1)},
+	}
+}
+
+// kdcClient is a client of alice's whose realm has these KDCs by address.
+func kdcClient(t testing.TB, f *fakeNet, addrs ...string) *Client {
+	t.Helper()
+	if len(addrs) == 0 {
+		addrs = []string{"kdc:88"}
+	}
+	c, err := NewClient(ClientConfig{
+		Network:   &Network{KDCs: map[string][]string{"A.TEST": addrs, "B.TEST": {"b:88"}}, Dial: f.dial, Timeout: 2 * time.Second},
+		Principal: Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"},
+		Secret:    Password(func(context.Context) (string, error) { return "secret", nil }),
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, c.Close()); f.wg.Wait() })
+	return c
+}
+
+func serving(k *KDC) func(net.Conn) { return k.serveConn }
+
+var testService = Service("HTTP", "host.a.test", "")
+
+func TestOneExchangeForManyCallers(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
+	c := kdcClient(t, f)
+	var wg sync.WaitGroup
+	for range 500 {
+		wg.Go(func() {
+			ticket, err := c.Ticket(t.Context(), testService)
+			if assert.NoError(t, err) {
+				assert.Equal(t, "alice@A.TEST", ticket.Client.String())
+			}
+			_, err = c.Forward(t.Context())
+			assert.NoError(t, err)
+		})
+	}
+	wg.Wait()
+	counts := k.Counts()
+	assert.Equal(t, 1, counts.AS)
+	assert.Equal(t, map[string]int{"HTTP/host.a.test": 1, "krbtgt/A.TEST": 1}, counts.ByService)
+}
+
+func TestWrongPasswordCostsOneFailedLogon(t *testing.T) {
+	k := testKDC(t)
+	k.Users["alice"] = "other"
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k), "kdc2:88": serving(k)}}
+	_, err := kdcClient(t, f, "kdc:88", "kdc2:88").TGT(t.Context())
+	require.ErrorIs(t, err, ErrPreAuthFailed)
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.True(t, e.RefusesAccount())
+	assert.Equal(t, 1, k.Counts().Failed)
+}
+
+func TestCallerThatLeavesLetsTheNextFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := testKDC(t)
+		var slow atomic.Bool
+		slow.Store(true)
+		f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": func(c net.Conn) {
+			if slow.Load() {
+				_, _ = io.Copy(io.Discard, c) // never answers
+				return
+			}
+			k.serveConn(c)
+		}}}
+		c := kdcClient(t, f)
+		ctx, cancel := context.WithCancel(t.Context())
+		left := make(chan error, 1)
+		go func() { _, err := c.TGT(ctx); left <- err }()
+		synctest.Wait()
+		got := make(chan error, 1)
+		go func() { _, err := c.TGT(t.Context()); got <- err }()
+		synctest.Wait()
+		slow.Store(false)
+		cancel()
+		require.ErrorIs(t, <-left, context.Canceled)
+		require.NoError(t, <-got)
+	})
+}
+
+func TestKDCDownGoesToTheNext(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){
+		"closes:88": func(net.Conn) {}, "good:88": serving(k),
+		"busy:88": func(c net.Conn) {
+			b := &KDC{Realm: "A.TEST", Errors: map[string]Code{"alice": ErrSvcUnavailable}}
+			b.serveConn(c)
+		},
+	}}
+	c := kdcClient(t, f, "down:88", "closes:88", "busy:88", "good:88")
+	_, err := c.Ticket(t.Context(), testService)
+	require.NoError(t, err)
+	// Found once, the living one is asked first.
+	assert.Equal(t, []string{"down:88", "closes:88", "busy:88", "good:88", "good:88", "good:88"}, f.dials)
+
+	_, err = kdcClient(t, f, "down:88", "closes:88").TGT(t.Context())
+	var none *NoKDCError
+	require.ErrorAs(t, err, &none)
+	assert.Equal(t, []string{"down:88", "closes:88"}, none.Tried)
+	assert.False(t, none.Sent)
+}
+
+// TestProofOfPasswordGoesToOneKDC loses the answer to the encrypted timestamp.
+func TestProofOfPasswordGoesToOneKDC(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){
+		"first:88": func(c net.Conn) {
+			var prefix [4]byte
+			_, _ = io.ReadFull(c, prefix[:])
+			req := make([]byte, binary.BigEndian.Uint32(prefix[:]))
+			_, _ = io.ReadFull(c, req)
+			r, err := k.parse(req, tagASReq)
+			if err == nil && r.data(paEncTimestamp) == nil {
+				reply := k.Answer(req)
+				_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply...))
+			}
+		},
+		"second:88": serving(k),
+	}}
+	_, err := kdcClient(t, f, "first:88", "second:88").TGT(t.Context())
+	var none *NoKDCError
+	require.ErrorAs(t, err, &none)
+	assert.True(t, none.Sent)
+	assert.NotContains(t, f.dials, "second:88")
+}
+
+func TestReferralToAnotherRealm(t *testing.T) {
+	shared := mustKey(t, AES256SHA1)
+	a, b := testKDC(t), testKDC(t)
+	a.Referral = map[string]string{"HTTP/web.other.test": "B.TEST"}
+	a.Cross = map[string]Key{"B.TEST": shared}
+	b.Realm, b.Users = "B.TEST", map[string]string{"bob": "secret"}
+	b.Services = map[string]Key{"HTTP/web.other.test": mustKey(t, AES256SHA1), "HTTP/host.b.test": mustKey(t, AES256SHA1)}
+	b.Cross = map[string]Key{"A.TEST": shared}
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(a), "b:88": serving(b)}}
+	c := kdcClient(t, f)
+
+	ticket, err := c.Ticket(t.Context(), Service("HTTP", "web.other.test", ""))
+	require.NoError(t, err)
+	assert.Equal(t, "HTTP/web.other.test@B.TEST", ticket.Server.String())
+	assert.Equal(t, "alice@A.TEST", ticket.Client.String())
+
+	// No referral, no configuration: the host's domain says it.
+	_, err = c.Ticket(t.Context(), Service("HTTP", "host.b.test", ""))
+	require.NoError(t, err)
+
+	b.Referral = map[string]string{"HTTP/loop.other.test": "A.TEST"}
+	a.Referral["HTTP/loop.other.test"] = "B.TEST"
+	b.Cross["A.TEST"] = shared
+	_, err = c.Ticket(t.Context(), Service("HTTP", "loop.other.test", ""))
+	var reply *ReplyError
+	require.ErrorAs(t, err, &reply)
+}
+
+func TestClientOfAnotherRealm(t *testing.T) {
+	a, b := testKDC(t), testKDC(t)
+	a.Referral = map[string]string{"alice": "B.TEST"}
+	b.Realm = "B.TEST"
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(a), "b:88": serving(b)}}
+	tgt, err := kdcClient(t, f).TGT(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "alice@B.TEST", tgt.Client.String())
+
+	b.Referral = map[string]string{"alice": "A.TEST"}
+	_, err = kdcClient(t, f).TGT(t.Context())
+	require.ErrorIs(t, err, ErrWrongRealm)
+}
+
+func TestClockSkew(t *testing.T) {
+	k := testKDC(t)
+	k.Now = func() time.Time { return time.Now().Add(-time.Hour) }
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
+	c := kdcClient(t, f)
+	_, err := c.TGT(t.Context())
+	require.ErrorIs(t, err, ErrSkew)
+	assert.Contains(t, err.Error(), "1h0m0s behind ours")
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	assert.InDelta(t, -time.Hour, e.Skew, float64(5*time.Second))
+
+	c = kdcClient(t, f)
+	c.cfg.FollowKDCClock = true
+	_, err = c.Ticket(t.Context(), testService)
+	require.NoError(t, err)
+	assert.InDelta(t, -time.Hour, c.Now().Sub(time.Now()), float64(5*time.Second))
+}
+
+func TestTicketsAreRenewedBeforeTheyEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := testKDC(t)
+		k.Lifetime = time.Hour
+		f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
+		c := kdcClient(t, f)
+		for range 3 {
+			_, err := c.Ticket(t.Context(), testService)
+			require.NoError(t, err)
+			time.Sleep(20 * time.Minute)
+		}
+		assert.Equal(t, 1, k.Counts().AS)
+		time.Sleep(30 * time.Second)
+		_, err := c.Ticket(t.Context(), testService)
+		require.NoError(t, err)
+		assert.Equal(t, 2, k.Counts().AS)
+		// One that cannot be replaced serves until it ends.
+		delete(f.peers, "kdc:88")
+		time.Sleep(57 * time.Minute)
+		_, err = c.TGT(t.Context())
+		require.NoError(t, err)
+		time.Sleep(3 * time.Minute)
+		_, err = c.TGT(t.Context())
+		require.Error(t, err)
+	})
+}
+
+func TestHostileKDC(t *testing.T) {
+	k := testKDC(t)
+	// answer writes bytes after the request's length was read.
+	answer := func(b ...[]byte) func(net.Conn) {
+		return func(c net.Conn) {
+			var prefix [4]byte
+			_, _ = io.ReadFull(c, prefix[:])
+			_, _ = io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(prefix[:])))
+			_, _ = c.Write(slices.Concat(b...))
+		}
+	}
+	good := k.Answer([]byte{})
+	cases := map[string]func(net.Conn){
+		"huge length":     answer([]byte{0x7f, 0xff, 0xff, 0xff}, make([]byte, 100)),
+		"negative length": answer([]byte{0x80, 0, 0, 1}, make([]byte, 100)),
+		"no length":       answer([]byte{0, 0}),
+		"empty":           answer([]byte{0, 0, 0, 0}),
+		"truncated":       answer([]byte{0, 0, 1, 0}, good),
+		"garbage":         answer([]byte{0, 0, 0, 4}, []byte("HTTP")),
+		"cut DER":         answer([]byte{0, 0, 0, 3}, good[:3]),
+		"slow drip": func(c net.Conn) {
+			var prefix [4]byte
+			_, _ = io.ReadFull(c, prefix[:])
+			_, _ = io.CopyN(io.Discard, c, int64(binary.BigEndian.Uint32(prefix[:])))
+			_, err := c.Write([]byte{0, 0, 0xff, 0})
+			for err == nil {
+				_, err = c.Write([]byte{0x6b})
+				time.Sleep(500 * time.Millisecond)
+			}
+		},
+	}
+	for name, peer := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": peer}}
+				start := time.Now()
+				_, err := kdcClient(t, f).TGT(t.Context())
+				require.Error(t, err)
+				assert.LessOrEqual(t, time.Since(start), 3*time.Second)
+			})
+		})
+	}
+}
+
+// TestReplayedReplies has a KDC, or somebody before it, that answers with the
+// reply to another request.
+func TestReplayedReplies(t *testing.T) {
+	k := testKDC(t)
+	var mu sync.Mutex
+	kept := map[int][]byte{}
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": func(c net.Conn) {
+		var prefix [4]byte
+		_, _ = io.ReadFull(c, prefix[:])
+		req := make([]byte, binary.BigEndian.Uint32(prefix[:]))
+		_, _ = io.ReadFull(c, req)
+		reply := k.Answer(req)
+		mu.Lock()
+		if tag := appTag(reply); tag != tagKRBError {
+			if old := kept[tag]; old != nil {
+				reply = old
+			}
+			kept[tag] = reply
+		}
+		mu.Unlock()
+		_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply...))
+	}}}
+	_, err := kdcClient(t, f).TGT(t.Context())
+	require.NoError(t, err)
+	_, err = kdcClient(t, f).TGT(t.Context())
+	require.ErrorIs(t, err, errNonce)
+	var reply *ReplyError
+	require.ErrorAs(t, err, &reply)
+}
+
+func TestCloseWipes(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
+	c := kdcClient(t, f)
+	_, err := c.TGT(t.Context())
+	require.NoError(t, err)
+	kept := c.tickets["tgt"]
+	require.NoError(t, c.Close())
+	assert.Equal(t, make([]byte, len(kept.Key.Value)), kept.Key.Value)
+	_, err = c.TGT(t.Context())
+	require.ErrorIs(t, err, ErrClosed)
+}
+
+func TestTicketsAreBounded(t *testing.T) {
+	c, err := NewClient(ClientConfig{Principal: Principal{Parts: []string{"x"}}})
+	require.NoError(t, err)
+	for i := range 3 * maxTickets {
+		c.keep(strconv.Itoa(i), &Ticket{})
+	}
+	assert.Len(t, c.tickets, maxTickets)
+	assert.Len(t, c.order, maxTickets)
+}
+
+// srvResolver answers with fixed records.
+type srvResolver map[string][]*net.SRV
+
+func (r srvResolver) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	key := "_" + service + "._" + proto + "." + name
+	if list, ok := r[key]; ok {
+		return key, list, nil
+	}
+	return "", nil, &net.DNSError{Err: "no such host", Name: key, IsNotFound: true}
+}
+
+func TestKDCsByDNS(t *testing.T) {
+	records := []*net.SRV{
+		{Target: "backup.", Port: 88, Priority: 20},
+		{Target: "light.", Port: 88, Priority: 10, Weight: 10},
+		{Target: "heavy.", Port: 1088, Priority: 10, Weight: 90},
+	}
+	first := map[string]int{}
+	for range 300 {
+		n := &Network{Resolver: srvResolver{"_kerberos._tcp.A.TEST.": records}}
+		list, err := n.locate(t.Context(), "A.TEST")
+		require.NoError(t, err)
+		require.Len(t, list, 3)
+		assert.Equal(t, "backup:88", list[2])
+		first[list[0]]++
+	}
+	assert.Greater(t, first["heavy:1088"], 200)
+	assert.Greater(t, first["light:88"], 5)
+
+	_, _, err := (&Network{Resolver: srvResolver{}}).exchange(t.Context(), "NO.TEST", nil, false)
+	var none *NoKDCError
+	require.ErrorAs(t, err, &none)
+	assert.Contains(t, err.Error(), "_kerberos._tcp.no.test")
+}
