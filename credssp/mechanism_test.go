@@ -1,6 +1,7 @@
 package credssp_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -9,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -20,6 +22,7 @@ import (
 	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/credssp"
 	protocol "github.com/winrmkit/winrmkit/internal/credssp"
+	"github.com/winrmkit/winrmkit/internal/httpseal"
 	"github.com/winrmkit/winrmkit/internal/ntlm"
 )
 
@@ -384,4 +387,46 @@ func TestPasswordFunc(t *testing.T) {
 	assert.Equal(t, 1, asked)
 	assert.Equal(t, "svc@corp.example", protocol.Text(h.Credentials().Password.User))
 	assert.Empty(t, h.Credentials().Password.Domain)
+}
+
+// A forged proof is no refused password: the gate must not remember it.
+func TestVerdict(t *testing.T) {
+	for err, refused := range map[error]bool{
+		credssp.ErrPeerKey:               false,
+		credssp.ErrMalformed:             false,
+		credssp.Status(0xc000006d):       true,
+		errors.New("the inner logon"):    true,
+		fmt.Errorf("x: %w", io.EOF):      true,
+		&credssp.VersionError{Got: 2}:    false,
+		&auth.PinError{Host: "whatever"}: true,
+	} {
+		v, ok := errors.AsType[auth.Verdict](fmt.Errorf("wrapped: %w", &credssp.PhaseError{Phase: credssp.PhaseKey, Err: err}))
+		require.True(t, ok)
+		assert.Equal(t, refused, v.Refused(), "%v", err)
+	}
+	v, ok := errors.AsType[auth.Verdict](error(&credssp.PhaseError{Phase: credssp.PhaseTLS, Err: io.EOF}))
+	require.True(t, ok)
+	assert.False(t, v.Refused(), "nothing was put before the host yet")
+}
+
+// Bodies of more than one record are cut and put together again.
+func TestSealedBodies(t *testing.T) {
+	h := newHost(t, protocol.AcceptorConfig{})
+	s := newSession(t, credssp.Config{})
+	require.NoError(t, run(t, s, h, nil))
+	for _, n := range []int{1, 16383, 16384, 16385, 32768, 500_000} {
+		plain := bytes.Repeat([]byte("\x17\x03\x03--Encrypted Boundary"), n/23+1)[:n]
+		body, contentType, err := httpseal.Seal(nil, s.(auth.Sealer), "application/soap+xml;charset=UTF-8", plain)
+		require.NoError(t, err)
+		assert.Equal(t, n > 16384, strings.HasPrefix(contentType, "multipart/x-multi-encrypted"))
+		got, _, err := httpseal.Open(h, contentType, body)
+		require.NoError(t, err, "%d bytes", n)
+		assert.True(t, bytes.Equal(plain, got), "%d bytes", n)
+	}
+	body, contentType, err := httpseal.Seal(nil, s.(auth.Sealer), "application/soap+xml", make([]byte, 40_000))
+	require.NoError(t, err)
+	for _, n := range []int{300, 17_000, len(body) - 40} {
+		_, _, err = httpseal.Open(h, contentType, append(bytes.Clone(body[:n]), "--Encrypted Boundary--\r\n"...))
+		require.Error(t, err)
+	}
 }

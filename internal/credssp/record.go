@@ -4,6 +4,8 @@ import "crypto/tls"
 
 const (
 	recordHeaderLen = 5
+	recordTypeFirst = 20 // change_cipher_spec
+	recordTypeLast  = 23 // application_data
 	// maxRecordPlain is the most plaintext that one TLS record carries, and so
 	// the piece into which WinRM cuts its messages.
 	maxRecordPlain = 16384
@@ -158,6 +160,23 @@ func (c *channel) Wrap(dst, plain []byte) (out []byte, tokenLen, length int, err
 		return dst, 0, 0, ErrRecordSplit
 	}
 	return out, len(out) - start - recordHeaderLen - c.nonce - len(plain), len(plain), nil
+}
+
+// SealedLen returns the length of the sealed message at the start of rest. Its
+// records tell it: what follows them, a line end or a boundary, is no record.
+func (c *channel) SealedLen(rest []byte, _, _ int) (int, error) {
+	n := 0
+	for n < len(rest) && rest[n] >= recordTypeFirst && rest[n] <= recordTypeLast {
+		if len(rest)-n < recordHeaderLen {
+			return 0, ErrTruncated
+		}
+		body := int(rest[n+3])<<8 | int(rest[n+4])
+		if body > maxRecordLen || body > len(rest)-n-recordHeaderLen {
+			return 0, ErrTruncated
+		}
+		n += recordHeaderLen + body
+	}
+	return n, nil
 }
 
 // Unwrap decrypts the records in buf in place; where the token ended does not
