@@ -3,7 +3,6 @@ package wsman
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -378,9 +377,6 @@ func (d *Decoder) setErr(err error) {
 	}
 	d.attrs = d.attrs[:0]
 }
-
-// isTruncated says whether a document stopped before its end.
-func isTruncated(err error) bool { return errors.Is(err, io.ErrUnexpectedEOF) }
 
 // peekChild reports whether the next child of the current element, before any
 // other, has this name. If it has, it is entered; if not, nothing was read.

@@ -108,7 +108,7 @@ func (d *Decoder) attrValue(raw []byte) ([]byte, bool) {
 		d.failAt(d.pos+i, "< in an attribute value")
 		return nil, false
 	}
-	if bytes.IndexByte(raw, '&') < 0 && bytes.IndexAny(raw, "\t\r\n") < 0 {
+	if !bytes.ContainsAny(raw, "&\t\r\n") {
 		return raw, true
 	}
 	out := make([]byte, 0, len(raw))

@@ -127,18 +127,15 @@ func (e *Encoder) Raw(xml []byte) {
 	if !e.content() {
 		return
 	}
-	at := len(e.buf)
+	d := NewDecoder(xml)
+	_, _ = d.Root() // the Decoder keeps the first error of the three
+	_ = d.Skip()
+	_ = d.Finish()
+	// What is for the start of a document only, or is converted there.
+	if d.err == nil && (d.bom || d.declared || utf16Order(xml) != nil) {
+		d.fail("a byte order mark, XML declaration or UTF-16 inside a document")
+	}
 	e.buf = append(e.buf, xml...)
-	d := NewDecoder(e.buf[at:])
-	if _, err := d.Root(); err == nil {
-		if err = d.Skip(); err == nil {
-			err = d.Finish()
-		}
-	}
-	// The declaration and a byte order mark are for the start of a document.
-	if d.err == nil && (d.bom || d.declared) {
-		d.fail("an XML declaration inside a document")
-	}
 	e.err = d.err
 }
 

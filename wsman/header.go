@@ -37,6 +37,10 @@ type Header struct {
 	// Compression is the text of rsp:CompressionType.
 	Compression string
 
+	// LocaleRequired says that w:Locale or p:DataLocale came with mustUnderstand,
+	// which WinRM refuses (2150858887). WriteEnvelope ignores it.
+	LocaleRequired bool
+
 	// Unknown lists the blocks that the other side wants understood and that
 	// ReadEnvelope does not know. WriteEnvelope ignores it.
 	Unknown []Name
@@ -67,60 +71,31 @@ func WriteEnvelope(e *Encoder, h *Header, body func(*Encoder)) {
 
 // encode writes the blocks in the order that Windows clients use.
 func (h *Header) encode(e *Encoder) {
-	block := func(name, text, mustUnderstand string) {
-		if text == "" {
-			return
-		}
-		e.Start(name)
-		if mustUnderstand != "" {
-			e.Attr("s:mustUnderstand", mustUnderstand)
-		}
-		e.Text(text)
-		e.End()
-	}
-	locale := func(name, tag string) {
-		if tag == "" {
-			return
-		}
-		e.Start(name)
-		e.Attr("s:mustUnderstand", "false") // true is a fault, 3.1.4.1.10
-		e.Attr("xml:lang", tag)
-		e.End()
-	}
-	address := func(name, uri string) {
-		if uri == "" {
-			return
-		}
-		e.Start(name)
-		block("a:Address", uri, "true")
-		e.End()
-	}
-
 	request := ""
 	if h.RelatesTo == "" {
 		request = "true"
 	}
-	block("a:Action", h.Action, request)
-	locale("p:DataLocale", h.DataLocale)
-	locale("w:Locale", h.Locale)
+	encodeBlock(e, "a:Action", h.Action, request)
+	encodeLocale(e, "p:DataLocale", h.DataLocale)
+	encodeLocale(e, "w:Locale", h.Locale)
 	if h.MaxEnvelopeSize > 0 {
-		block("w:MaxEnvelopeSize", strconv.Itoa(h.MaxEnvelopeSize), "true")
+		encodeBlock(e, "w:MaxEnvelopeSize", strconv.Itoa(h.MaxEnvelopeSize), "true")
 	}
-	block("a:MessageID", h.MessageID, "")
+	encodeBlock(e, "a:MessageID", h.MessageID, "")
 	if h.OperationTimeout != 0 {
-		block("w:OperationTimeout", FormatDuration(h.OperationTimeout), "")
+		encodeBlock(e, "w:OperationTimeout", FormatDuration(h.OperationTimeout), "")
 	}
-	block("p:ActivityId", h.ActivityID, "")
-	block("p:OperationID", h.OperationID, "false")
+	encodeBlock(e, "p:ActivityId", h.ActivityID, "")
+	encodeBlock(e, "p:OperationID", h.OperationID, "false")
 	if h.SequenceID != 0 {
-		block("p:SequenceId", strconv.FormatUint(h.SequenceID, 10), "false")
+		encodeBlock(e, "p:SequenceId", strconv.FormatUint(h.SequenceID, 10), "false")
 	}
-	address("a:ReplyTo", h.ReplyTo)
-	address("a:FaultTo", h.FaultTo)
-	block("w:ResourceURI", h.Resource.URI, "true")
-	block("p:SessionId", h.SessionID, "false")
-	block("a:To", h.To, "")
-	block("a:RelatesTo", h.RelatesTo, "")
+	encodeAddress(e, "a:ReplyTo", h.ReplyTo)
+	encodeAddress(e, "a:FaultTo", h.FaultTo)
+	encodeBlock(e, "w:ResourceURI", h.Resource.URI, "true")
+	encodeBlock(e, "p:SessionId", h.SessionID, "false")
+	encodeBlock(e, "a:To", h.To, "")
+	encodeBlock(e, "a:RelatesTo", h.RelatesTo, "")
 	if h.Fragment != "" {
 		e.Start("w:FragmentTransfer")
 		e.Attr("s:mustUnderstand", "true")
@@ -142,6 +117,41 @@ func (h *Header) encode(e *Encoder) {
 	if h.Extra != nil {
 		h.Extra(e)
 	}
+}
+
+// encodeBlock writes a header block that is text, unless the text is empty.
+func encodeBlock(e *Encoder, name, text, mustUnderstand string) {
+	if text == "" {
+		return
+	}
+	e.Start(name)
+	if mustUnderstand != "" {
+		e.Attr("s:mustUnderstand", mustUnderstand)
+	}
+	e.Text(text)
+	e.End()
+}
+
+// encodeLocale writes a locale. To insist on it is a fault ([MS-WSMV] section
+// 3.1.4.1.10).
+func encodeLocale(e *Encoder, name, tag string) {
+	if tag == "" {
+		return
+	}
+	e.Start(name)
+	e.Attr("s:mustUnderstand", "false")
+	e.Attr("xml:lang", tag)
+	e.End()
+}
+
+// encodeAddress writes where answers go.
+func encodeAddress(e *Encoder, name, uri string) {
+	if uri == "" {
+		return
+	}
+	e.Start(name)
+	encodeBlock(e, "a:Address", uri, "true")
+	e.End()
 }
 
 // EnvelopeError says that a document is well-formed XML, but no SOAP 1.2
@@ -200,8 +210,11 @@ func (h *Header) decode(d *Decoder) error {
 		if err != nil && bad == nil {
 			bad = err
 		}
-		if !known && must {
+		switch {
+		case !known && must:
 			h.Unknown = append(h.Unknown, n)
+		case must && (n.Local == "Locale" || n.Local == "DataLocale"):
+			h.LocaleRequired = true
 		}
 	}
 	if err := d.Err(); err != nil {

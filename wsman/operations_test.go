@@ -224,7 +224,7 @@ func TestEnumerateEarlyBreakReleases(t *testing.T) {
 }
 
 func TestEnumerateErrors(t *testing.T) {
-	run := func(steps ...func(http.ResponseWriter, *http.Request, *call)) (items int, err error, s *server) { //nolint:revive // a test's helper
+	run := func(steps ...func(http.ResponseWriter, *http.Request, *call)) (items int, s *server, err error) {
 		s = newServer(t, steps...)
 		for _, e := range wsman.EnumerateAs[numbered](t.Context(), s.client(t, nil), wsman.Resource{URI: "urn:r"}, nil) {
 			if e != nil {
@@ -233,29 +233,29 @@ func TestEnumerateErrors(t *testing.T) {
 				items++
 			}
 		}
-		return items, err, s
+		return items, s, err
 	}
 	first := answerXML(pageXML("Enumerate", "c1", false, item(1)))
 
-	items, err, s := run(first, refuse(&wsman.Fault{Code: wsman.ErrContextExpired}))
+	items, s, err := run(first, refuse(&wsman.Fault{Code: wsman.ErrContextExpired}))
 	assert.Equal(t, 1, items)
 	require.ErrorIs(t, err, wsman.ErrContextExpired)
 	assert.Len(t, s.seen(), 2, "nothing to release")
 
-	_, err, _ = run(answerXML(pageXML("Enumerate", "", false, item(1))))
+	_, _, err = run(answerXML(pageXML("Enumerate", "", false, item(1))))
 	var bad *wsman.ResponseError
 	require.ErrorAs(t, err, &bad)
 
-	_, err, _ = run(answerXML(""))
+	_, _, err = run(answerXML(""))
 	require.ErrorAs(t, err, &bad)
 
-	_, err, s = run(answerXML(pageXML("Enumerate", "c1", false, `<q:C xmlns:q="urn:q"><q:N>x</q:N></q:C>`)), answerXML(""))
+	_, s, err = run(answerXML(pageXML("Enumerate", "c1", false, `<q:C xmlns:q="urn:q"><q:N>x</q:N></q:C>`)), answerXML(""))
 	var decode *wsman.DecodeError
 	require.ErrorAs(t, err, &decode)
 	assert.Equal(t, "N", decode.Property)
 	assert.Equal(t, wsman.ActionRelease, s.seen()[1].Action, "the server is told")
 
-	_, err, s = run(first, plain(503, nil, ""), answerXML(""))
+	_, s, err = run(first, plain(503, nil, ""), answerXML(""))
 	var status *wsman.StatusError
 	require.ErrorAs(t, err, &status)
 	assert.Equal(t, wsman.ActionRelease, s.seen()[2].Action)

@@ -196,6 +196,7 @@ func getDecoder(data []byte, lim Limits) *Decoder {
 
 func putDecoder(d *Decoder) {
 	d.Reset(nil)
+	clear(d.attrs[:cap(d.attrs)]) // they point into the answer
 	decoderPool.Put(d)
 }
 
