@@ -1,0 +1,253 @@
+//go:build unix
+
+package realmtest
+
+import (
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unicode/utf16"
+)
+
+// The domain that StartSamba makes. Users have the password SambaPassword, odd
+// has SambaOdd, computers have SambaMachine and their name.
+const (
+	SambaRealm    = "CORP.TEST"
+	SambaDomain   = "CORP"
+	SambaPassword = "Passw0rd!"
+	SambaOdd      = "pÄss @:/%wörd 비밀"
+	SambaMachine  = "Machine-Secret-"
+)
+
+// userAccountControl bits. See [MS-ADTS] section 2.2.16.
+const (
+	uacDisabled     = 0x2
+	uacUser         = 0x200
+	uacComputer     = 0x1000
+	uacTrusted      = 0x80000   // unconstrained delegation: ok-as-delegate
+	uacNotDelegated = 0x100000  // sensitive
+	uacToAuth       = 0x1000000 // protocol transition
+)
+
+//go:embed testdata/samba_accounts.py
+var sambaAccounts string
+
+// Samba is a running Active Directory domain controller.
+//
+// Users: alice, odd, carol (UPN carol.jones@corp.test), sensitive (not to be
+// delegated), disabled, expired. Computers with HTTP, WSMAN and HOST names: web1
+// (trusted for delegation), web2, front1 (may delegate to HTTP/web2), front2 (the
+// same with protocol transition), back1 (lets rbcd1 and rbcd2 delegate to it),
+// rbcd1, rbcd2 (with protocol transition). gmsa1 is a gMSA whose password web1
+// may read.
+type Samba struct {
+	Dir string
+	IP  string // everything listens here, on the usual ports
+	CA  string // PEM file of the LDAPS certificate
+	Env []string
+}
+
+// StartSamba provisions and starts a domain controller; it ends with the test.
+func StartSamba(t testing.TB) *Samba {
+	t.Helper()
+	Need(t, "samba", "samba-tool", "ldbmodify", "unshare", "openssl", "wbinfo")
+	if os.Geteuid() != 0 {
+		missing(t, "Samba's domain controller wants root")
+	}
+	if v := run(t, nil, "", "samba", "--version"); !strings.HasPrefix(v, "Version 4.") || strings.HasPrefix(v, "Version 4.1") {
+		missing(t, "Samba is older than 4.22: "+strings.TrimSpace(v))
+	}
+	s := &Samba{Dir: shortDir(t), IP: freeIP(t)}
+	s.Env = []string{
+		"SMB_CONF_PATH=" + s.Path("smb.conf"), "KRB5_CONFIG=" + s.Path("krb5.conf"),
+		"KRB5CCNAME=FILE:" + s.Path("ccache"), "KRB5RCACHENAME=file2:" + s.Path("rcache"),
+	}
+	s.CA = s.Path("private/tls/cert.pem")
+	s.configure(t)
+	run(t, s.Env, "", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+		"-days", "30", "-subj", "/CN=dc1.corp.test", "-addext", "subjectAltName=DNS:dc1.corp.test,IP:"+s.IP,
+		"-keyout", s.Path("private/tls/key.pem"), "-out", s.CA)
+	run(t, s.Env, "", "samba-tool", "domain", "provision", "--realm="+SambaRealm, "--domain="+SambaDomain,
+		"--server-role=dc", "--function-level=2016", "--dns-backend=SAMBA_INTERNAL", "--host-name=dc1",
+		"--host-ip="+s.IP, "--adminpass=Adm1n-Pass")
+	write(t, s.Path("accounts.ldif"), accountsLDIF())
+	run(t, s.Env, "", "ldbmodify", "-H", s.Path("private/sam.ldb"), s.Path("accounts.ldif"))
+	write(t, s.Path("accounts.py"), sambaAccounts)
+	run(t, s.Env, "", "/usr/bin/python3", s.Path("accounts.py"), s.Dir)
+	s.start(t)
+	return s
+}
+
+// Path is a file of the domain controller's folder.
+func (s *Samba) Path(name string) string { return filepath.Join(s.Dir, name) }
+
+// Keytab is the keytab of a computer or of gmsa1.
+func (s *Samba) Keytab(account string) string { return s.Path("keytab/" + account) }
+
+// freeIP finds a loopback address on which nobody serves Kerberos.
+func freeIP(t testing.TB) string {
+	t.Helper()
+	for range 20 {
+		ip := fmt.Sprintf("127.%d.%d.%d", 1+rand.IntN(250), rand.IntN(250), 2+rand.IntN(250)) //nolint:gosec // no secret
+		l, err := net.Listen("tcp", net.JoinHostPort(ip, "88"))
+		if err == nil {
+			l.Close()
+			return ip
+		}
+	}
+	missing(t, "no loopback address with a free port 88")
+	return ""
+}
+
+func (s *Samba) configure(t testing.TB) {
+	t.Helper()
+	for _, dir := range []string{
+		"private/tls", "state/sysvol/corp.test/scripts", "cache", "log", "bind", "ncalrpc", "run/winbindd", "keytab",
+	} {
+		if err := os.MkdirAll(s.Path(dir), 0o755); err != nil { //nolint:gosec // winbindd wants its folder so
+			t.Fatal(err)
+		}
+	}
+	// smbd's users pass through.
+	if err := os.Chmod(s.Dir, 0o711); err != nil { //nolint:gosec // see above
+		t.Fatal(err)
+	}
+	write(t, s.Path("smb.conf"), fmt.Sprintf(`[global]
+  server role = active directory domain controller
+  ad dc functional level = 2016
+  realm = %[1]s
+  workgroup = %[2]s
+  netbios name = DC1
+  interfaces = %[3]s/8
+  bind interfaces only = yes
+  server services = s3fs, rpc, ldap, cldap, kdc, winbindd, dns
+  dns forwarder =
+  private dir = %[4]s/private
+  state directory = %[4]s/state
+  cache directory = %[4]s/cache
+  lock directory = %[4]s/run
+  pid directory = %[4]s/run
+  ncalrpc dir = %[4]s/ncalrpc
+  binddns dir = %[4]s/bind
+  winbindd socket directory = %[4]s/run/winbindd
+  log file = %[4]s/log/%%m
+  logging = file
+  tls certfile = %[4]s/private/tls/cert.pem
+  tls keyfile = %[4]s/private/tls/key.pem
+  tls cafile =
+[sysvol]
+  path = %[4]s/state/sysvol
+  read only = no
+[netlogon]
+  path = %[4]s/state/sysvol/corp.test/scripts
+  read only = no
+`, SambaRealm, SambaDomain, s.IP, s.Dir))
+	write(t, s.Path("krb5.conf"), fmt.Sprintf(`[libdefaults]
+  default_realm = %[1]s
+  dns_lookup_kdc = false
+  dns_canonicalize_hostname = false
+  rdns = false
+  forwardable = true
+[realms]
+  %[1]s = {
+    kdc = %[2]s
+  }
+[domain_realm]
+  .corp.test = %[1]s
+`, SambaRealm, s.IP))
+	write(t, s.Path("resolv.conf"), "nameserver "+s.IP+"\nsearch corp.test\n")
+	write(t, s.Path("hosts"), "127.0.0.1 localhost\n"+s.IP+" dc1.corp.test dc1\n")
+}
+
+// start runs samba in namespaces of its own: one for its processes, so that
+// killing the first ends all, and one for mounts, because libwbclient looks for
+// winbindd in /run/samba and the resolver in /etc whatever smb.conf says.
+func (s *Samba) start(t testing.TB) {
+	t.Helper()
+	if err := os.MkdirAll("/run/samba", 0o755); err != nil { //nolint:gosec // as the package makes it
+		t.Fatal(err)
+	}
+	script := fmt.Sprintf(`mount --bind %[1]s/run /run/samba && mount --bind %[1]s/resolv.conf /etc/resolv.conf &&
+mount --bind %[1]s/hosts /etc/hosts && exec samba -F --no-process-group -s %[1]s/smb.conf`, s.Dir)
+	cmd := command(s.Env, "", "unshare", "--pid", "--fork", "--kill-child", "--mount", "bash", "-c", script)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	log, err := os.Create(s.Path("log/start"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill() // --kill-child takes the rest along
+		_ = cmd.Wait()
+		log.Close()
+	})
+	for _, port := range []string{"53", "88", "389", "636"} {
+		eventually(t, "samba, port "+port, 60*time.Second, dialable(net.JoinHostPort(s.IP, port)))
+	}
+	// The ports are open before the directory answers.
+	eventually(t, "samba's KDC", 30*time.Second, func() error {
+		kinit := command(append(s.Env, "KRB5CCNAME=FILE:"+s.Path("probe")), SambaPassword+"\n", "kinit", "alice")
+		out, err := kinit.CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
+}
+
+// accountsLDIF are the accounts, written into the database before it is served.
+func accountsLDIF() string {
+	const base = "DC=corp,DC=test"
+	var b strings.Builder
+	fmt.Fprintf(&b, "dn: %s\nchangetype: modify\nreplace: pwdProperties\npwdProperties: 0\n-\nreplace: maxPwdAge\nmaxPwdAge: -9223372036854775808\n\n", base)
+	user := func(name, password string, uac int, more ...string) {
+		fmt.Fprintf(&b, "dn: CN=%[1]s,CN=Users,%[2]s\nchangetype: add\nobjectClass: user\nsAMAccountName: %[1]s\nuserAccountControl: %[3]d\nunicodePwd:: %[4]s\n",
+			name, base, uac|uacUser, unicodePwd(password))
+		if !strings.Contains(strings.Join(more, " "), "userPrincipalName") {
+			fmt.Fprintf(&b, "userPrincipalName: %s@corp.test\n", name)
+		}
+		b.WriteString(strings.Join(append(more, "", ""), "\n"))
+	}
+	computer := func(name string, uac int, more ...string) {
+		fmt.Fprintf(&b, "dn: CN=%[1]s,CN=Computers,%[2]s\nchangetype: add\nobjectClass: computer\nsAMAccountName: %[1]s$\nuserAccountControl: %[3]d\nunicodePwd:: %[4]s\ndNSHostName: %[1]s.corp.test\nmsDS-SupportedEncryptionTypes: 28\n",
+			name, base, uac|uacComputer, unicodePwd(SambaMachine+name))
+		for _, class := range []string{"HOST", "HTTP", "WSMAN"} {
+			fmt.Fprintf(&b, "servicePrincipalName: %s/%s.corp.test\n", class, name)
+		}
+		b.WriteString(strings.Join(append(more, "", ""), "\n"))
+	}
+	user("alice", SambaPassword, 0)
+	user("odd", SambaOdd, 0)
+	user("carol", SambaPassword, 0, "userPrincipalName: carol.jones@corp.test")
+	user("sensitive", SambaPassword, uacNotDelegated)
+	user("disabled", SambaPassword, uacDisabled)
+	user("expired", SambaPassword, 0, "pwdLastSet: 0")
+	computer("web1", uacTrusted)
+	computer("web2", 0)
+	computer("front1", 0, "msDS-AllowedToDelegateTo: HTTP/web2.corp.test")
+	computer("front2", uacToAuth, "msDS-AllowedToDelegateTo: HTTP/web2.corp.test")
+	computer("back1", 0)
+	computer("rbcd1", 0)
+	computer("rbcd2", uacToAuth)
+	return b.String()
+}
+
+// unicodePwd is a password as the directory takes it: quoted, in UTF-16LE.
+func unicodePwd(s string) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(`"` + s + `"`)) {
+		b = append(b, byte(u), byte(u>>8))
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
