@@ -192,7 +192,7 @@ func (c *Cmd) command(ctx context.Context, s *Shell, line wsmv.CommandLine) (*ex
 		return e, nil
 	case ctx.Err() != nil && (sent() || unanswered(err)):
 		return e, fmt.Errorf("winrm: start command: %w", err)
-	case unanswered(err):
+	case unanswered(err), faultCode(err) == wsman.ErrTimedOut:
 		e.unconfirmed = err
 		return e, nil
 	}
@@ -246,6 +246,9 @@ func (e *execution) receiver() {
 	e.stderr.flush()
 	e.noteWriteErrors()
 	pooled := e.shell.pooled
+	if !o.done && e.client.isClosed() {
+		o.err = both(ErrClosed, o.err) // Close has deleted the shell under it
+	}
 	again := pooled && o.done && e.shell.ran() < e.client.cfg.CommandsPerShell
 	won := e.finish(o, func() {
 		if again {

@@ -186,8 +186,12 @@ func (p *pool) put(s *Shell) {
 		p.mu.Unlock()
 		return
 	}
+	reason := "evicted"
+	if p.closed {
+		reason = "close"
+	}
 	p.mu.Unlock()
-	p.discard(s, "evicted")
+	p.discard(s, reason)
 }
 
 // discard deletes a shell in the background and then frees its slot.

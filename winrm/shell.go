@@ -174,7 +174,9 @@ func (c *Client) create(ctx context.Context, req *wsman.Request, id string, sent
 			created.ShellID = id
 		}
 	}
-	if !unanswered(err) && !(sent() && ctx.Err() != nil) {
+	// The time-out is the host's own: it may still be at it.
+	unclear := unanswered(err) || faultCode(err) == wsman.ErrTimedOut || sent() && ctx.Err() != nil
+	if !unclear {
 		return id, err
 	}
 	if ctx.Err() == nil && !c.isClosed() {
