@@ -1,0 +1,86 @@
+package bench_test
+
+import (
+	"runtime"
+	"testing"
+	"time"
+)
+
+// cost is what one operation of one contestant took.
+type cost struct {
+	time, cpu     time.Duration
+	allocs, bytes float64
+}
+
+// A group is a set of contestants that do the same work.
+type group struct {
+	names []string
+	costs map[string]cost
+}
+
+// run measures one contestant: op b.N times, after one round that warms it up.
+func (g *group) run(b *testing.B, name string, size int64, op func() error) {
+	b.Helper()
+	b.Run(name, func(b *testing.B) {
+		if err := op(); err != nil {
+			b.Fatal(err)
+		}
+		b.SetBytes(size)
+		b.ReportAllocs()
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		cpu := processTime()
+		b.ResetTimer()
+		for range b.N {
+			if err := op(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.StopTimer()
+		cpu = processTime() - cpu
+		runtime.ReadMemStats(&after)
+		n := float64(b.N)
+		b.ReportMetric(float64(cpu)/n, "cpu-ns/op")
+		g.add(name, cost{
+			time:   b.Elapsed() / time.Duration(b.N),
+			cpu:    cpu / time.Duration(b.N),
+			allocs: float64(after.Mallocs-before.Mallocs) / n,
+			bytes:  float64(after.TotalAlloc-before.TotalAlloc) / n,
+		})
+	})
+}
+
+func (g *group) add(name string, c cost) {
+	if g.costs == nil {
+		g.costs = make(map[string]cost)
+	}
+	if _, again := g.costs[name]; !again { // the framework repeats a run with a larger b.N
+		g.names = append(g.names, name)
+	}
+	g.costs[name] = c
+}
+
+// ratios reports every other contestant as a multiple of the base.
+func (g *group) ratios(b *testing.B, base string) {
+	b.Helper()
+	ours, measured := g.costs[base]
+	if !measured {
+		return // filtered out by -bench
+	}
+	for _, name := range g.names {
+		if name == base {
+			continue
+		}
+		other := g.costs[name]
+		b.Run("ratio/"+name, func(b *testing.B) {
+			b.ReportMetric(0, "ns/op") // not shown
+			b.ReportMetric(float64(other.time)/float64(ours.time), "x-time")
+			b.ReportMetric(other.allocs/max(ours.allocs, 1), "x-allocs")
+			b.ReportMetric(other.bytes/max(ours.bytes, 1), "x-bytes")
+			if ours.cpu > 0 && other.cpu > 0 {
+				b.ReportMetric(float64(other.cpu)/float64(ours.cpu), "x-cpu")
+			}
+		})
+	}
+}

@@ -1,0 +1,45 @@
+package bench_test
+
+import (
+	"fmt"
+	"testing"
+
+	masterzen "github.com/masterzen/winrm"
+
+	"github.com/winrmkit/winrmkit/auth"
+)
+
+func sealing() masterzen.Transporter {
+	e, err := masterzen.NewEncryption("ntlm")
+	if err != nil {
+		panic(err) // it knows "ntlm" and nothing else
+	}
+	return e
+}
+
+// BenchmarkWarmCommandSealed is BenchmarkWarmCommand with NTLM and encrypted
+// messages over http.
+func BenchmarkWarmCommandSealed(b *testing.B) {
+	t := startServer(b, "ntlm")
+	var g group
+	ours := ourClient(b, t, auth.NTLM(account()), auth.EncryptAuto)
+	g.run(b, "winrmkit", 0, func() error { return runOurs(ours, "echo hello", 6) })
+
+	shell := masterzenShell(b, startServer(b, ntlmClosing), sealing)
+	g.run(b, "masterzen", 0, func() error { return runMasterzen(shell, "echo hello", 6) })
+	g.ratios(b, "winrmkit")
+}
+
+// BenchmarkStdoutSealed is a command with 100 MB of output, encrypted.
+func BenchmarkStdoutSealed(b *testing.B) {
+	const size = 100_000_000
+	t := startServer(b, "ntlm")
+	var g group
+	line := fmt.Sprintf("zeros %d", size)
+	ours := ourClient(b, t, auth.NTLM(account()), auth.EncryptAuto)
+	g.run(b, "winrmkit", size, func() error { return runOurs(ours, line, size) })
+
+	shell := masterzenShell(b, startServer(b, ntlmClosing), sealing)
+	g.run(b, "masterzen", size, func() error { return runMasterzen(shell, line, size) })
+	g.ratios(b, "winrmkit")
+}
