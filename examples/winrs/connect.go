@@ -35,10 +35,11 @@ func demo(o *options, term terminal) (*winrm.Client, func() error, error) {
 	srv := winrmtest.NewUnstartedServer(&winrmtest.Host{})
 	srv.Name = "DEMO"
 	srv.Users = map[string]string{"demo": rand.Text()}
-	srv.StartTLS()
+	srv.Mechanisms = []winrmtest.Mechanism{winrmtest.Negotiate()}
+	srv.Start()
 	fmt.Fprintf(term.err, "winrs: no -r: commands go to the built-in demo host at %s.\n"+
-		"It lives in this process and listens on the loopback only. It is protected by TLS with a\n"+
-		"certificate made for this run, and by Basic with a random password.\n", srv.URL)
+		"It lives in this process and listens on the loopback only. It is protected as a Windows host is\n"+
+		"by default: Negotiate with NTLM and encrypted messages; the password is random.\n", srv.URL)
 
 	cfg := srv.Config()
 	o.common(cfg, term)

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/winrmkit/winrmkit/internal/authserver"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 	"github.com/winrmkit/winrmkit/wsman"
 )
@@ -19,8 +18,7 @@ import (
 // windows is what a Windows listener offers as it is installed: Negotiate, with
 // NTLM bare or inside SPNEGO, and no message in clear over http.
 func windows() []winrmtest.Mechanism {
-	accept := authserver.Negotiate{Mechs: []authserver.SPNEGOMechanism{authserver.NTLM{}}}
-	return []winrmtest.Mechanism{winrmtest.NewMechanism(accept, "Service/Auth/Negotiate", true, nil)}
+	return []winrmtest.Mechanism{winrmtest.Negotiate()}
 }
 
 // strict refuses logons over TLS that are not bound to the channel.
