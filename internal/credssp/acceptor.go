@@ -2,6 +2,7 @@ package credssp
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -59,8 +60,8 @@ func NewAcceptor(cfg AcceptorConfig) (*Acceptor, error) {
 }
 
 // serverTLS completes the caller's TLS configuration. Nothing can be resumed:
-// tickets are off, and where they are on their keys live and die with this one
-// configuration.
+// tickets are off, and where they are on their key lives and dies with this one
+// connection.
 func serverTLS(base *tls.Config) *tls.Config {
 	t := base.Clone()
 	t.DynamicRecordSizingDisabled = true
@@ -76,6 +77,9 @@ func serverTLS(base *tls.Config) *tls.Config {
 	tickets := t.Clone()
 	tickets.SessionTicketsDisabled = false
 	tickets.ClientAuth = tls.RequestClientCert
+	var key [32]byte
+	_, _ = rand.Read(key[:]) // never fails, see crypto/rand
+	tickets.SetSessionTicketKeys([][32]byte{key})
 	t.GetConfigForClient = func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		if slices.Contains(hello.SupportedVersions, tls.VersionTLS13) {
 			return tickets, nil

@@ -80,6 +80,38 @@ func TestEmptyAnswerToFinished(t *testing.T) {
 	assert.NotEmpty(t, l.answer)
 }
 
+// To a client that could resume, the answer is a ticket, and not empty. Nobody
+// can use it.
+func TestTicketAnswersFinished(t *testing.T) {
+	server := func() *pump {
+		p := newPump(tls.Server, serverTLS(&tls.Config{Certificates: []tls.Certificate{rsaCertificate(t)}}))
+		t.Cleanup(p.close)
+		return p
+	}
+	cfg := clientTLS(&InitiatorConfig{})
+	cfg.SessionTicketsDisabled, cfg.ClientSessionCache, cfg.ServerName = false, tls.NewLRUClientSessionCache(1), "srv1"
+	for range 2 {
+		client, server := newPump(tls.Client, cfg), server()
+		t.Cleanup(client.close)
+		hello, _, err := client.handshake(nil)
+		require.NoError(t, err)
+		flight, _, err := server.handshake(hello)
+		require.NoError(t, err)
+		finished, done, err := client.handshake(flight)
+		require.NoError(t, err)
+		require.True(t, done)
+		ticket, done, err := server.handshake(finished)
+		require.NoError(t, err)
+		require.True(t, done)
+		assert.NotEmpty(t, ticket)
+		assert.False(t, client.conn.ConnectionState().DidResume)
+		require.NoError(t, client.put(ticket))
+		_, more, err := client.read(make([]byte, 10))
+		require.NoError(t, err)
+		require.False(t, more)
+	}
+}
+
 // A client may send the end of its handshake and its first TSRequest together.
 func TestFinishedWithRequest(t *testing.T) {
 	p := newPair(t, InitiatorConfig{TLS: &tls.Config{MinVersion: tls.VersionTLS13}}, AcceptorConfig{})
