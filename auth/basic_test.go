@@ -89,7 +89,7 @@ func TestBasicCarriesAnyPassword(t *testing.T) {
 			cfg.Mechanism, cfg.Encryption = auth.BasicInsecure(c), auth.EncryptNever
 		})
 		require.NoError(t, second(s.post(tr, t.Context(), "x")))
-		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(s.requests[0].authorization, "Basic "))
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(s.got()[0].authorization, "Basic "))
 		require.NoError(t, err)
 		assert.Equal(t, `DOM\üser:`+password, string(raw))
 	}
@@ -104,7 +104,7 @@ func TestAnonymousToldWhatIsOffered(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, []string{"Negotiate", "Toy"}, e.Offered)
 	assert.False(t, e.Refused)
-	assert.Empty(t, s.requests[0].authorization)
+	assert.Empty(t, s.got()[0].authorization)
 	assert.Equal(t, "logon-wanted", e.Causes[0].ID)
 }
 

@@ -189,7 +189,7 @@ func TestCertificateRules(t *testing.T) {
 	e, ok := errors.AsType[*auth.Error](second(s.post(tr, t.Context(), "x")))
 	require.True(t, ok)
 	assert.Equal(t, "certificate-off", e.Causes[0].ID)
-	assert.Equal(t, mutual, s.requests[0].authorization)
+	assert.Equal(t, mutual, s.got()[0].authorization)
 
 	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d"} {
 		key := fmt.Sprintf(verb, client.PrivateKey)

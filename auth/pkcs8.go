@@ -64,7 +64,7 @@ type pbkdf2Params struct {
 // decryptKey returns the DER of an encrypted key; encrypted is false for a block
 // that is something else.
 func decryptKey(block *pem.Block, passphrase string) (der []byte, encrypted bool, err error) {
-	//nolint:staticcheck // the form is weak, but keys in it exist and only their owner can change that
+	//lint:ignore SA1019 the form is weak, but keys in it exist and only their owner can change that
 	old := x509.IsEncryptedPEMBlock(block)
 	if !old && block.Type != pkcs8Encrypted {
 		return nil, false, nil
@@ -73,7 +73,7 @@ func decryptKey(block *pem.Block, passphrase string) (der []byte, encrypted bool
 		return nil, true, errNoPassphrase
 	}
 	if old {
-		//nolint:staticcheck // as above
+		//lint:ignore SA1019 as above
 		if der, err = x509.DecryptPEMBlock(block, []byte(passphrase)); err != nil {
 			return nil, true, errPassphrase
 		}

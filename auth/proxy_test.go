@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -28,19 +29,29 @@ type ctxType = context.Context
 
 // A proxy tunnels to a server, over TCP.
 type proxy struct {
-	tb     testing.TB
-	ln     net.Listener
-	to     *server
+	tb testing.TB
+	ln net.Listener
+	to *server
+
+	mu      sync.Mutex
+	manners manners
+	targets []string
+	auths   []string
+	wg      sync.WaitGroup
+}
+
+// manners are how a proxy treats its clients.
+type manners struct {
 	basic  string // user:password to ask for
 	toy    bool   // ask for the toy logon
 	tls    *tls.Config
 	status int // answer to CONNECT instead of tunnelling
+}
 
-	mu      sync.Mutex
-	targets []string
-	auths   []string
-	failed  int
-	wg      sync.WaitGroup
+func (p *proxy) set(m manners) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.manners = m
 }
 
 func newProxy(tb testing.TB, to *server, handle func(*proxy, net.Conn)) *proxy {
@@ -58,6 +69,13 @@ func newProxy(tb testing.TB, to *server, handle func(*proxy, net.Conn)) *proxy {
 	})
 	tb.Cleanup(func() { _ = ln.Close(); to.stop(); p.wg.Wait() })
 	return p
+}
+
+// seen returns the targets and the Proxy-Authorization headers so far.
+func (p *proxy) seen() (targets, auths []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.targets), slices.Clone(p.auths)
 }
 
 func (p *proxy) note(target, authorization string) {
@@ -80,9 +98,12 @@ func (p *proxy) pipe(nc io.ReadWriteCloser) {
 }
 
 func (p *proxy) httpProxy(raw net.Conn) {
+	p.mu.Lock()
+	m := p.manners
+	p.mu.Unlock()
 	nc := raw
-	if p.tls != nil {
-		nc = tls.Server(raw, p.tls)
+	if m.tls != nil {
+		nc = tls.Server(raw, m.tls)
 	}
 	br := bufio.NewReader(nc)
 	ctx := toyauth.Server{Kind: toyauth.TwoLegs}.NewContext(authserver.Peer{Accounts: accounts{p.to}})
@@ -93,15 +114,15 @@ func (p *proxy) httpProxy(raw net.Conn) {
 		}
 		authorization := req.Header.Get("Proxy-Authorization")
 		p.note(req.Method+" "+req.RequestURI, authorization)
-		ok, token := p.status == 0, ""
+		ok, token := m.status == 0, ""
 		switch {
-		case p.status != 0:
-			_, _ = io.WriteString(nc, httpAnswer(p.status, "", "no"))
+		case m.status != 0:
+			_, _ = io.WriteString(nc, httpAnswer(m.status, "", "no"))
 			continue
-		case p.basic != "":
-			ok = authorization == "Basic "+base64.StdEncoding.EncodeToString([]byte(p.basic))
+		case m.basic != "":
+			ok = authorization == "Basic "+base64.StdEncoding.EncodeToString([]byte(m.basic))
 			token = "Basic realm=\"proxy\""
-		case p.toy:
+		case m.toy:
 			in, _ := base64.StdEncoding.DecodeString(strings.TrimPrefix(authorization, "Toy "))
 			out, state, _ := ctx.Accept(context.Background(), in, true)
 			ok = state == authserver.Accepted
@@ -112,7 +133,7 @@ func (p *proxy) httpProxy(raw net.Conn) {
 			continue
 		}
 		header := ""
-		if p.toy {
+		if m.toy {
 			header = "Proxy-Authenticate: " + token + "\r\n"
 		}
 		_, _ = io.WriteString(nc, "HTTP/1.1 200 Connection established\r\n"+header+"\r\n")
@@ -143,12 +164,12 @@ func TestConnectTunnels(t *testing.T) {
 					s.tls = &tls.Config{Certificates: []tls.Certificate{newCertificate(t, host)}}
 				}
 				p := newProxy(t, s, (*proxy).httpProxy)
-				p.basic = "me:p@ss"
-				scheme := "http"
+				m, scheme := manners{basic: "me:p@ss"}, "http"
 				if proxyTLS {
-					p.tls = &tls.Config{Certificates: []tls.Certificate{newCertificate(t, "127.0.0.1")}}
+					m.tls = &tls.Config{Certificates: []tls.Certificate{newCertificate(t, "127.0.0.1")}}
 					scheme = "https"
 				}
+				p.set(m)
 				tr := viaProxy(s, func(c *auth.TransportConfig) {
 					c.Proxy = p.url(url.UserPassword("me", "p@ss"), scheme)
 					c.TLS = &tls.Config{InsecureSkipVerify: true}
@@ -159,7 +180,8 @@ func TestConnectTunnels(t *testing.T) {
 					assert.Equal(t, "re: hello", got)
 				}
 				port := map[bool]string{false: "5985", true: "5986"}[https]
-				assert.Equal(t, []string{"CONNECT " + host + ":" + port}, p.targets)
+				targets, _ := p.seen()
+				assert.Equal(t, []string{"CONNECT " + host + ":" + port}, targets)
 				_ = tr.Close()
 			})
 		}
@@ -169,19 +191,20 @@ func TestConnectTunnels(t *testing.T) {
 func TestProxyLogonInLegs(t *testing.T) {
 	s := newServer(t, toyauth.TwoLegs)
 	p := newProxy(t, s, (*proxy).httpProxy)
-	p.toy = true
+	p.set(manners{toy: true})
 	tr := viaProxy(s, func(c *auth.TransportConfig) {
 		c.Proxy, c.ProxyAuth = p.url(nil, "http"), toyauth.New(toyauth.TwoLegs, creds())
 	})
 	require.NoError(t, second(s.post(tr, t.Context(), "hello")))
-	assert.Len(t, p.auths, 2)
+	_, auths := p.seen()
+	assert.Len(t, auths, 2)
 	_ = tr.Close()
 }
 
 func TestProxyRefuses(t *testing.T) {
 	s := newServer(t, toyauth.TwoLegs)
 	p := newProxy(t, s, (*proxy).httpProxy)
-	p.toy = true
+	p.set(manners{toy: true})
 	bad := creds()
 	bad.Password = "wrong"
 	var wg sync.WaitGroup
@@ -214,7 +237,7 @@ func TestProxyRefuses(t *testing.T) {
 		{"", nil, 502, "502 Bad Gateway"},
 		{"", nil, 301, "301 Moved"},
 	} {
-		p.toy, p.basic, p.status = false, c.basic, c.code
+		p.set(manners{basic: c.basic, status: c.code})
 		tr := viaProxy(s, func(cfg *auth.TransportConfig) { cfg.Proxy = p.url(c.user, "http") })
 		err := second(s.post(tr, t.Context(), "hello"))
 		dial, ok := errors.AsType[*auth.DialError](err)
@@ -249,7 +272,8 @@ func TestSOCKS5(t *testing.T) {
 				return
 			}
 			require.NoError(t, err)
-			assert.Equal(t, []string{host + ":5985"}, p.targets, "the proxy resolves the name")
+			targets, _ := p.seen()
+			assert.Equal(t, []string{host + ":5985"}, targets, "the proxy resolves the name")
 			_ = tr.Close()
 		})
 	}

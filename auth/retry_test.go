@@ -39,7 +39,7 @@ func TestContextLostIsRenewedOnce(t *testing.T) {
 	assert.Equal(t, 2, conns)
 	assert.Zero(t, failed)
 	require.Len(t, reasons, 1)
-	last := s.requests[len(s.requests)-1]
+	last := s.last()
 	assert.Equal(t, "two", last.plain, "sealed anew for the new context")
 }
 
@@ -88,9 +88,7 @@ func TestClosedIdleConnectionIsReplaced(t *testing.T) {
 		_, _, err := s.post(tr, t.Context(), "one")
 		require.NoError(t, err)
 		if reset {
-			for nc := range s.conns {
-				nc.(interface{ Reset() }).Reset()
-			}
+			s.eachConn(func(nc net.Conn) { nc.(interface{ Reset() }).Reset() })
 		} else {
 			s.closeConns()
 		}
@@ -365,9 +363,9 @@ func TestNothingLeavesInClear(t *testing.T) {
 				for range 2 {
 					_, _, _ = s.post(tr, t.Context(), secret)
 				}
-				assert.NotZero(t, s.wire.Len())
-				assert.NotContains(t, s.wire.String(), secret)
-				assert.NotContains(t, s.wire.String(), goodPass)
+				assert.NotEmpty(t, s.sniff())
+				assert.NotContains(t, s.sniff(), secret)
+				assert.NotContains(t, s.sniff(), goodPass)
 			})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -113,20 +114,18 @@ func (s *server) start() {
 
 func (s *server) stop() {
 	_ = s.ln.Close()
-	s.mu.Lock()
-	for nc := range s.conns {
-		_ = nc.Close()
-	}
-	s.mu.Unlock()
+	s.closeConns()
 	s.wg.Wait()
 }
 
 // closeConns closes all connections of the moment.
-func (s *server) closeConns() {
+func (s *server) closeConns() { s.eachConn(func(nc net.Conn) { _ = nc.Close() }) }
+
+func (s *server) eachConn(do func(net.Conn)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for nc := range s.conns {
-		_ = nc.Close()
+		do(nc)
 	}
 }
 
@@ -318,6 +317,26 @@ func (a accounts) Failed(string, string)          { a.s.fail() }
 func (a accounts) Passed(authserver.Account) bool { return true }
 func (a accounts) Certificate(*tls.ConnectionState) (authserver.Account, bool) {
 	return authserver.Account{}, false
+}
+
+// got returns the requests so far.
+func (s *server) got() []*received {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// last returns the last request.
+func (s *server) last() *received {
+	all := s.got()
+	return all[len(all)-1]
+}
+
+// sniff returns all that came from clients.
+func (s *server) sniff() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wire.String()
 }
 
 // messages returns what the server took as messages.

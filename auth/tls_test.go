@@ -71,7 +71,7 @@ func TestOverTLS(t *testing.T) {
 			}
 			require.NoError(t, err, "%v %v", kind, e)
 			assert.Equal(t, "re: hello", got)
-			last := s.requests[len(s.requests)-1]
+			last := s.last()
 			assert.Equal(t, e == auth.EncryptAlways, strings.HasPrefix(last.contentType, "multipart/"))
 		}
 	}
@@ -220,13 +220,13 @@ func TestIPv6WithZone(t *testing.T) {
 	defer tr.Close()
 	req := newRequest(t.Context(), false, "x")
 	req.URL.Host, req.URL.Path = "[fe80::1%eth0]:5985", "/custom"
-	resp, err := tr.RoundTrip(req)
+	_, err = tr.RoundTrip(req)
 	require.Error(t, err, "another spelling of the zone's host is another endpoint")
 	req.URL.Host = "[FE80::1%eth0]:5985"
-	resp, err = tr.RoundTrip(req)
+	resp, err := tr.RoundTrip(req)
 	require.NoError(t, err)
 	_ = resp.Body.Close()
 	assert.Equal(t, "[FE80::1%eth0]:5985", addr)
-	assert.Equal(t, "/custom", s.requests[0].path)
-	assert.Contains(t, s.wire.String(), "Host: [fe80::1]:5985\r\n")
+	assert.Equal(t, "/custom", s.got()[0].path)
+	assert.Contains(t, s.sniff(), "Host: [fe80::1]:5985\r\n")
 }

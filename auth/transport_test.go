@@ -37,12 +37,12 @@ func TestSealedOverHTTP(t *testing.T) {
 			conns, requests, _ := s.counts()
 			assert.Equal(t, 1, conns)
 			assert.Equal(t, c.legs+3, requests, "a warm message costs one exchange")
-			for i, r := range s.requests {
+			for i, r := range s.got() {
 				assert.Equal(t, i < c.legs, !r.message, "payload leaves when the logon allows, not before")
 				assert.Equal(t, i < c.legs, r.authorization != "", "the first token goes unasked, later ones not at all")
 			}
-			assert.NotContains(t, s.wire.String(), "first")
-			assert.NotContains(t, s.wire.String(), "long long")
+			assert.NotContains(t, s.sniff(), "first")
+			assert.NotContains(t, s.sniff(), "long long")
 		})
 	}
 }
@@ -52,7 +52,7 @@ func TestSplitBodiesAreMulti(t *testing.T) {
 	tr := s.transport(nil)
 	_, _, err := s.post(tr, t.Context(), strings.Repeat("x", 3000))
 	require.NoError(t, err)
-	last := s.requests[len(s.requests)-1]
+	last := s.last()
 	assert.Contains(t, last.contentType, "multipart/x-multi-encrypted")
 }
 
@@ -151,8 +151,8 @@ func TestTokenThatComesWithAnErrorIsSent(t *testing.T) {
 	tr := s.transport(func(c *auth.TransportConfig) { c.Mechanism = parting{} })
 	_, _, err := s.post(tr, t.Context(), "secret")
 	require.ErrorIs(t, err, errParting)
-	require.Len(t, s.requests, 1)
-	assert.Equal(t, "Toy Ynll", s.requests[0].authorization)
+	require.Len(t, s.got(), 1)
+	assert.Equal(t, "Toy Ynll", s.got()[0].authorization)
 }
 
 // asker is a toy that must ask first.
@@ -176,7 +176,7 @@ func TestAskerAsksOnce(t *testing.T) {
 			s.closeConns()
 		}
 		anonymous := 0
-		for _, r := range s.requests {
+		for _, r := range s.got() {
 			if r.authorization == "" && !r.message {
 				anonymous++
 			}
