@@ -59,10 +59,18 @@ var (
 )
 
 // unavailable marks errors after which auth.Negotiate may go on to its next
-// mechanism: nobody has judged the credentials.
-type unavailable struct{ error }
+// mechanism: nobody has judged the credentials. It is no *auth.Error: that would
+// be taken for the verdict on whatever comes after it.
+type unavailable struct{ err error }
 
-func (u unavailable) Unwrap() error     { return u.error }
+func (u unavailable) Error() string {
+	if e, ok := errors.AsType[*krb5.Error](u.err); ok && e.Remedy() != "" {
+		return u.err.Error() + "; " + e.Remedy()
+	}
+	return u.err.Error()
+}
+
+func (u unavailable) Unwrap() error     { return u.err }
 func (u unavailable) Unavailable() bool { return true }
 
 // isUnavailable says whether err leaves another mechanism possible: no KDC can
@@ -84,6 +92,11 @@ func (c *securityContext) explain(err error) error {
 	if err == nil {
 		return nil
 	}
+	// An account that acts for another is not replaced by itself, and what was
+	// sent to the server is not taken back.
+	if c.initiator == nil && c.m.cfg.Impersonate == "" && isUnavailable(err) {
+		return unavailable{err}
+	}
 	out := &auth.Error{Mechanism: "Kerberos", Account: c.m.account, Err: err}
 	if e, ok := errors.AsType[*krb5.Error](err); ok {
 		// Of a KDC's refusal the account is the subject; a server's is not.
@@ -93,11 +106,6 @@ func (c *securityContext) explain(err error) error {
 				ID: strings.ToLower(strings.ReplaceAll(e.Code.Symbol(), "_", "-")), Text: e.Cause(), Remedy: e.Remedy(),
 			}}
 		}
-	}
-	// An account that acts for another is not replaced by itself, and what was
-	// sent to the server is not taken back.
-	if c.initiator == nil && c.m.cfg.Impersonate == "" && isUnavailable(err) {
-		out.Err = unavailable{err}
 	}
 	return out
 }
