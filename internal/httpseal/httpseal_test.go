@@ -396,3 +396,47 @@ func randomBytes(seed uint64, n int) []byte {
 	_, _ = r.Read(p)
 	return p
 }
+
+func TestSealAllocatesOnceAtMost(t *testing.T) {
+	s := &nullSealer{}
+	plain := make([]byte, 100<<10)
+	buf := make([]byte, 0, 110<<10)
+	allocs := testing.AllocsPerRun(50, func() {
+		body, ct, err := httpseal.Seal(buf, s, soap, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := httpseal.Open(s, ct, body); err != nil {
+			t.Fatal(err)
+		}
+	})
+	assert.LessOrEqual(t, allocs, 1.0)
+}
+
+// nullSealer copies, so that only the frame's own cost is seen.
+type nullSealer struct{}
+
+func (*nullSealer) Protocol() string { return spnego }
+func (*nullSealer) MaxPlain() int    { return 0 }
+
+func (*nullSealer) Wrap(dst, plain []byte) (out []byte, tokenLen, length int, err error) {
+	return append(dst, plain...), 0, len(plain), nil
+}
+func (*nullSealer) Unwrap(buf []byte, _ int) ([]byte, error) { return buf, nil }
+
+func BenchmarkFrame(b *testing.B) {
+	s := &nullSealer{}
+	plain := make([]byte, 150<<10)
+	buf := make([]byte, 0, 160<<10)
+	b.SetBytes(int64(len(plain)))
+	b.ReportAllocs()
+	for b.Loop() {
+		body, ct, err := httpseal.Seal(buf, s, soap, plain)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, _, err := httpseal.Open(s, ct, body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
