@@ -32,6 +32,7 @@ func BenchmarkWarmCommand(b *testing.B) {
 	shell := masterzenShell(b, t, nil)
 	g.run(b, "masterzen", 0, func() error { return runMasterzen(shell, "echo hello", 6) })
 	g.ratios(b, "winrmkit")
+	g.floor(b, "winrmkit", "masterzen", 4)
 }
 
 // BenchmarkStdout is a command with 16 MiB of output, over Basic and http.

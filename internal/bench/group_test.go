@@ -61,6 +61,20 @@ func (g *group) add(name string, c cost) {
 	g.costs[name] = c
 }
 
+// floor fails the benchmark when another contestant allocates less than so many
+// times what the base does. Allocations are the same on a busy machine; times,
+// which are not, are only reported.
+func (g *group) floor(b *testing.B, base, other string, allocs float64) {
+	b.Helper()
+	ours, theirs := g.costs[base], g.costs[other]
+	if ours.allocs == 0 || theirs.allocs == 0 {
+		return // filtered out by -bench, or nothing to compare
+	}
+	if ratio := theirs.allocs / ours.allocs; ratio < allocs {
+		b.Errorf("%s allocates only %.2f times as often as %s, not %.2f times", other, ratio, base, allocs)
+	}
+}
+
 // ratios reports every other contestant as a multiple of the base.
 func (g *group) ratios(b *testing.B, base string) {
 	b.Helper()

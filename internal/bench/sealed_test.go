@@ -2,6 +2,8 @@ package bench_test
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 
 	masterzen "github.com/masterzen/winrm"
@@ -28,11 +30,20 @@ func BenchmarkWarmCommandSealed(b *testing.B) {
 	shell := masterzenShell(b, startServer(b, ntlmClosing), sealing)
 	g.run(b, "masterzen", 0, func() error { return runMasterzen(shell, "echo hello", 6) })
 	g.ratios(b, "winrmkit")
+	g.floor(b, "winrmkit", "masterzen", 4)
 }
 
-// BenchmarkStdoutSealed is a command with 100 MB of output, encrypted.
+// BenchmarkStdoutSealed is a command with 20 MB of output, encrypted.
+// WINRMKIT_BENCH_MB makes it more.
 func BenchmarkStdoutSealed(b *testing.B) {
-	const size = 100_000_000
+	size := int64(20_000_000)
+	if s := os.Getenv("WINRMKIT_BENCH_MB"); s != "" {
+		mb, err := strconv.ParseInt(s, 10, 32)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = mb * 1_000_000
+	}
 	t := startServer(b, "ntlm")
 	var g group
 	line := fmt.Sprintf("zeros %d", size)
