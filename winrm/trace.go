@@ -2,6 +2,7 @@ package winrm
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/winrmkit/winrmkit/auth"
@@ -53,9 +54,7 @@ func (c *Client) wsmanTrace() *wsman.Trace {
 	log := c.cfg.Logger
 	done := user.ExchangeDone
 	user.ExchangeDone = func(ctx context.Context, d wsman.ExchangeDone) {
-		if d.Err == nil || faultCode(d.Err) == wsman.ErrTimedOut {
-			log.DebugContext(ctx, "winrm: exchange", "action", d.Action, "sent", d.Sent, "received", d.Received, "duration", d.Duration)
-		} else {
+		if log.Enabled(ctx, slog.LevelDebug) {
 			log.DebugContext(ctx, "winrm: exchange", "action", d.Action, "sent", d.Sent, "received", d.Received, "duration", d.Duration, "error", d.Err)
 		}
 		if done != nil {
