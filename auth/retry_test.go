@@ -77,25 +77,27 @@ func TestLostAnswerIsNeverSentAgain(t *testing.T) {
 
 func TestClosedIdleConnectionIsReplaced(t *testing.T) {
 	for _, reset := range []bool{false, true} {
-		s := newServer(t, toyauth.TwoLegs)
-		var closed []string
-		tr := s.transport(func(c *auth.TransportConfig) {
-			c.Trace = &auth.Trace{
-				ConnClosed: func(i auth.ConnInfo) { closed = append(closed, i.Reason) },
-				Retry:      func(context.Context, auth.RetryInfo) { t.Error("nothing was sent to send again") },
+		synctest.Test(t, func(t *testing.T) {
+			s := newServer(t, toyauth.TwoLegs)
+			var closed []string
+			tr := s.transport(func(c *auth.TransportConfig) {
+				c.Trace = &auth.Trace{
+					ConnClosed: func(i auth.ConnInfo) { closed = append(closed, i.Reason) },
+					Retry:      func(context.Context, auth.RetryInfo) { t.Error("nothing was sent to send again") },
+				}
+			})
+			require.NoError(t, second(s.post(tr, t.Context(), "one")))
+			if reset {
+				s.eachConn(func(nc net.Conn) { nc.(interface{ Reset() }).Reset() })
+			} else {
+				s.closeConns()
 			}
+			require.NoError(t, second(s.post(tr, t.Context(), "two")))
+			assert.Equal(t, []string{"one", "two"}, s.messages())
+			assert.Equal(t, []string{"closed by the server"}, closed)
+			_ = tr.Close()
+			s.stop()
 		})
-		_, _, err := s.post(tr, t.Context(), "one")
-		require.NoError(t, err)
-		if reset {
-			s.eachConn(func(nc net.Conn) { nc.(interface{ Reset() }).Reset() })
-		} else {
-			s.closeConns()
-		}
-		_, _, err = s.post(tr, t.Context(), "two")
-		require.NoError(t, err)
-		assert.Equal(t, []string{"one", "two"}, s.messages())
-		assert.Equal(t, []string{"closed by the server"}, closed)
 	}
 }
 

@@ -17,20 +17,25 @@ func (c *Conn) Alive() bool {
 	if c.br.Buffered() > 0 {
 		return false
 	}
-	if pending, known := readable(c.raw); known && !pending {
-		return true
+	// Over TLS what there is to read may be no data, such as session tickets:
+	// it is read until the socket has no more.
+	for range maxProbes {
+		pending, known := readable(c.raw)
+		if known && !pending {
+			return c.nc.SetReadDeadline(time.Time{}) == nil
+		}
+		if err := c.nc.SetReadDeadline(time.Now().Add(probeTime)); err != nil {
+			return false
+		}
+		c.in.n, c.in.err = 1, ErrUnsolicited
+		if _, err := c.br.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return false
+		}
+		if !known {
+			return c.nc.SetReadDeadline(time.Time{}) == nil
+		}
 	}
-	if err := c.nc.SetReadDeadline(time.Now().Add(probeTime)); err != nil {
-		return false
-	}
-	// Over TLS there may be something that is no data, such as session tickets:
-	// reading takes it in.
-	c.in.n, c.in.err = 1, ErrUnsolicited
-	_, err := c.br.Peek(1)
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
-		return false
-	}
-	return c.nc.SetReadDeadline(time.Time{}) == nil
+	return false
 }
 
 // readable asks the socket whether a read would return at once, with bytes or

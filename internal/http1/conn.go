@@ -16,6 +16,7 @@ const (
 	// probeTime is how long Alive waits for a sign that the peer is gone, where
 	// the connection cannot be asked without waiting.
 	probeTime = time.Millisecond
+	maxProbes = 10
 
 	// lastWords is how long a peer that stopped reading is given to say why.
 	lastWords = time.Second
