@@ -119,7 +119,7 @@ func (e *SyntaxError) Unwrap() error { return e.Err }
 
 // LimitError says that a document exceeds one of the [Limits].
 type LimitError struct {
-	What  string // "size", "depth" or "attributes"
+	What  string // "size", "depth", "attributes" or "namespaces"
 	Limit int
 }
 

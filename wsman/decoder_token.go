@@ -342,9 +342,17 @@ func (d *Decoder) declare(prefix, uri []byte, count int) bool {
 			return false
 		}
 	}
+	// Each name is looked up among all declarations in scope.
+	if len(d.ns) >= maxNamespaces {
+		d.setErr(&LimitError{What: "namespaces", Limit: maxNamespaces})
+		return false
+	}
 	d.ns = append(d.ns, binding{prefix: d.intern(prefix), uri: d.intern(uri)})
 	return true
 }
+
+// maxNamespaces bounds the declarations in scope. Messages have about ten.
+const maxNamespaces = 256
 
 const nsXMLNS = "http://www.w3.org/2000/xmlns/"
 

@@ -63,10 +63,10 @@ func (f *Fault) Error() string {
 	if f.Code != 0 {
 		fmt.Fprintf(&b, ": %s", f.Code.describe())
 	} else if f.Subcode.Local != "" {
-		b.WriteString(": " + f.Subcode.Local)
+		b.WriteString(": " + oneLine(f.Subcode.Local, 80))
 	}
 	if f.Detail != "" {
-		fmt.Fprintf(&b, " [%s]", f.Detail)
+		fmt.Fprintf(&b, " [%s]", oneLine(f.Detail, 80))
 	}
 	if text := f.text(); text != "" {
 		fmt.Fprintf(&b, ": server says: %s", text)
@@ -366,6 +366,7 @@ func (f *Fault) MessageAction() string {
 
 // oneLine makes a text of a server fit for an error message.
 func oneLine(s string, limit int) string {
+	s = s[:min(len(s), 4*limit)]
 	var b strings.Builder
 	for _, word := range strings.FieldsFunc(s, func(r rune) bool {
 		return r <= ' ' || r == 0x7F || r >= 0x80 && r <= 0x9F || r == 0x2028 || r == 0x2029
@@ -373,8 +374,8 @@ func oneLine(s string, limit int) string {
 		if b.Len() > 0 {
 			b.WriteByte(' ')
 		}
-		if b.Len()+len(word) > limit {
-			b.WriteString("...")
+		if room := max(0, limit-b.Len()); len(word) > room {
+			b.WriteString(strings.ToValidUTF8(word[:room], "?") + "...")
 			break
 		}
 		b.WriteString(strings.ToValidUTF8(word, "?"))

@@ -66,11 +66,13 @@ func (r *EndpointReference) Encode(e *Encoder) {
 	e.End()
 }
 
-// Decode reads the reference that is the content of the current element, and
-// consumes it.
+// Decode reads the reference that is the content of the current element,
+// perhaps inside an a:EndpointReference of its own, and consumes it.
 func (r *EndpointReference) Decode(d *Decoder) error {
 	for n := range d.Children() {
 		switch n {
+		case Name{NSAddressing, "EndpointReference"}:
+			_ = r.Decode(d) // the Decoder keeps the error
 		case Name{NSAddressing, "Address"}:
 			r.Address, _ = d.Value()
 		case Name{NSAddressing, "ReferenceParameters"}, Name{NSAddressing, "ReferenceProperties"}:
