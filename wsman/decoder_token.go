@@ -425,11 +425,10 @@ func (d *Decoder) space() bool {
 }
 
 func splitQName(name []byte) (prefix, local []byte, ok bool) {
-	i := bytes.IndexByte(name, ':')
-	if i < 0 {
+	prefix, local, found := bytes.Cut(name, []byte(":"))
+	if !found {
 		return nil, name, validNCName(name)
 	}
-	prefix, local = name[:i], name[i+1:]
 	return prefix, local, validNCName(prefix) && validNCName(local)
 }
 

@@ -70,7 +70,7 @@ func TestWriteEnvelopeCapturedRequest(t *testing.T) {
 func text(t *testing.T, doc []byte) string {
 	t.Helper()
 	var b bytes.Buffer
-	for _, part := range bytes.Split(doc, []byte(">")) {
+	for part := range bytes.SplitSeq(doc, []byte(">")) {
 		if i := bytes.IndexByte(part, '<'); i > 0 {
 			b.Write(bytes.TrimSpace(part[:i]))
 			b.WriteByte('|')
