@@ -49,7 +49,7 @@ func (m *negotiate) NewSession(p Peer) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &negotiateSession{Initiator: initiator, host: p.Host}, nil
+	return &negotiateSession{Initiator: initiator, peer: p}, nil
 }
 
 func (m *negotiate) initiator(p Peer) (*spnego.Initiator, error) {
@@ -83,7 +83,7 @@ func (m *negotiate) initiator(p Peer) (*spnego.Initiator, error) {
 // negotiateSession is a logon through SPNEGO.
 type negotiateSession struct {
 	*spnego.Initiator
-	host string
+	peer Peer
 }
 
 func (s *negotiateSession) Step(ctx context.Context, in Leg) (out []byte, done bool, err error) {
@@ -101,13 +101,14 @@ func (s *negotiateSession) Step(ctx context.Context, in Leg) (out []byte, done b
 }
 
 // withSkipped adds to an error why better mechanisms were not even offered:
-// often that is what has to be repaired.
+// often that is what has to be repaired. They are text only: what they say about
+// the logon must not be taken for this one's outcome.
 func (s *negotiateSession) withSkipped(err error) error {
 	if err == nil {
 		return nil
 	}
 	for _, skipped := range s.Skipped() {
-		err = fmt.Errorf("%w (%w)", err, skipped)
+		err = fmt.Errorf("%w (not offered: %v)", err, skipped)
 	}
 	return err
 }
@@ -152,7 +153,7 @@ func (s *negotiateSession) Explain(status int, presented bool) []Cause {
 		return e.Explain(status, presented)
 	}
 	if mech := s.Mech(); mech != nil && mech.OIDs()[0] == spnego.OIDNTLM {
-		return ntlmCauses(s.host)
+		return ntlmCauses(s.peer)
 	}
 	return nil
 }

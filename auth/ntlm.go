@@ -27,10 +27,10 @@ const schemeNegotiate = "Negotiate"
 // NTLM does not know which server it talks to: over http somebody in between
 // who relays the logon to another host is kept from reading and changing
 // messages, and from nothing else. Kerberos is better where it works.
-func NTLM(c Credentials) Mechanism { return &ntlmMechanism{cred: &c, logon: c.Logon()} }
+func NTLM(c Credentials) Mechanism { return &ntlmMechanism{cred: c.hidden(), logon: c.Logon()} }
 
 type ntlmMechanism struct {
-	cred  *Credentials // a pointer, so that printing the mechanism shows no secret
+	cred  func() Credentials
 	logon *Logon
 }
 
@@ -43,14 +43,14 @@ func (m *ntlmMechanism) NewSession(p Peer) (Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &ntlmSession{Initiator: initiator, host: p.Host}, nil
+	return &ntlmSession{Initiator: initiator, peer: p}, nil
 }
 
 // NewContext makes NTLM part of a SPNEGO negotiation.
 func (m *ntlmMechanism) NewContext(p Peer) (spnego.Context, error) { return m.initiator(p) }
 
 func (m *ntlmMechanism) initiator(p Peer) (*ntlm.Initiator, error) {
-	domain, user := m.cred.Account()
+	domain, user := m.cred().Account()
 	if user == "" {
 		return nil, errors.New("auth: NTLM: credentials without a user name")
 	}
@@ -69,15 +69,15 @@ func (m *ntlmMechanism) initiator(p Peer) (*ntlm.Initiator, error) {
 
 // secret returns the NT hash, by the same precedence as the gate's key.
 func (m *ntlmMechanism) secret(ctx context.Context) (ntlm.Hash, error) {
-	if m.cred.PasswordFunc == nil && m.cred.Password == "" && len(m.cred.NTHash) > 0 {
+	if m.cred().PasswordFunc == nil && m.cred().Password == "" && len(m.cred().NTHash) > 0 {
 		var hash ntlm.Hash
-		if len(m.cred.NTHash) != len(hash) {
-			return hash, fmt.Errorf("auth: NTLM: NTHash has %d bytes, not %d", len(m.cred.NTHash), len(hash))
+		if len(m.cred().NTHash) != len(hash) {
+			return hash, fmt.Errorf("auth: NTLM: NTHash has %d bytes, not %d", len(m.cred().NTHash), len(hash))
 		}
-		copy(hash[:], m.cred.NTHash)
+		copy(hash[:], m.cred().NTHash)
 		return hash, nil
 	}
-	password, err := m.cred.Secret(ctx)
+	password, err := m.cred().Secret(ctx)
 	if err != nil {
 		return ntlm.Hash{}, err
 	}
@@ -107,7 +107,7 @@ var workstation = sync.OnceValue(func() string {
 // ntlmSession is NTLM without SPNEGO. The last word is the client's.
 type ntlmSession struct {
 	*ntlm.Initiator
-	host string
+	peer Peer
 }
 
 func (s *ntlmSession) Step(ctx context.Context, in Leg) (out []byte, done bool, err error) {
@@ -131,7 +131,7 @@ func (s *ntlmSession) Explain(_ int, presented bool) []Cause {
 	if !presented {
 		return noChallengeCauses()
 	}
-	return ntlmCauses(s.host)
+	return ntlmCauses(s.peer)
 }
 
 // sealedSPNEGO is the media type of sealed messages under the scheme word

@@ -1,11 +1,11 @@
 package auth
 
 // ntlmCauses are the reasons for which a server answers a bare 401 to a proof of
-// the password. The wire has nothing that tells them apart; the server's
-// security log has.
-func ntlmCauses(host string) []Cause {
+// the password, the likely ones first. The wire has nothing that tells them
+// apart; the server's security log has.
+func ntlmCauses(p Peer) []Cause {
 	const event = `event 4625 in the host's security log, field SubStatus: `
-	return []Cause{
+	causes := []Cause{
 		{
 			ID: "wrong-password", Text: "user name or password is wrong",
 			Check: event + "0xC000006A (password), 0xC0000064 (user)",
@@ -20,27 +20,32 @@ func ntlmCauses(host string) []Cause {
 			Check: event + "0xC0000234 (locked), 0xC0000072 (disabled), 0xC0000193 (expired), " +
 				"0xC0000071 or 0xC0000224 (password)",
 		},
-		{
-			ID: "channel-binding", Text: "the host wants a channel binding, and sees another certificate than this program " +
-				"(CbtHardeningLevel, a proxy that inspects TLS)",
-			Check: `winrm get winrm/config/service/auth; compare the certificate's thumbprint on ` + host +
-				` with the one that arrives here`,
-			Remedy: "go around the proxy, or use https instead of http where Strict is set",
-		},
-		{
+	}
+	if p.TLS != nil {
+		causes = append(causes, Cause{
+			ID: "channel-binding",
+			Text: "the certificate that arrives here is not the one that the host presents: " +
+				"a proxy inspects TLS, or a load balancer ends it",
+			Check: event + "0xC000035B; compare the thumbprint of the certificate on " + p.Host +
+				" with the one that arrives here; winrm get winrm/config/service/auth shows CbtHardeningLevel",
+			Remedy: "reach the host without the proxy",
+		})
+	}
+	return append(causes,
+		Cause{
 			ID: "ntlm-restricted", Text: "a policy blocks NTLM, or the account is in Protected Users",
-			Check:  `event 4003 or 8004 in Microsoft-Windows-NTLM/Operational; 0xC0000418 in event 4625`,
-			Remedy: "use Kerberos, or exempt the host from \"Network security: Restrict NTLM\"",
+			Check:  "event 4625, 0xC0000418; events 4002 and 8004 in Microsoft-Windows-NTLM/Operational",
+			Remedy: `use Kerberos, or exempt the host from "Network security: Restrict NTLM"`,
 		},
-		{
-			ID: "logon-right", Text: "the account may not log on over the network or at this time",
+		Cause{
+			ID: "logon-right", Text: "the account may not log on over the network, at this time or from here",
 			Check: event + "0xC000015B (right), 0xC000006F (hours), 0xC0000070 (workstation)",
 		},
-		{
-			ID: "clock", Text: "the clocks of host and domain controller are too far apart",
+		Cause{
+			ID: "clock", Text: "the clocks of the host and of its domain controller are too far apart",
 			Check: event + "0xC0000133; w32tm /query /status",
 		},
-	}
+	)
 }
 
 // noChallengeCauses are the reasons for which a server does not even begin.

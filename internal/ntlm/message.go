@@ -58,19 +58,19 @@ type challengeMessage struct {
 }
 
 func (m *challengeMessage) append(dst []byte) []byte {
-	w := writer{dst: dst, start: len(dst), payload: 56}
-	w.dst = appendHeader(w.dst, typeChallenge)
-	w.field(m.targetName)
-	w.dst = binary.LittleEndian.AppendUint32(w.dst, uint32(m.flags))
-	w.dst = append(w.dst, m.challenge[:]...)
-	w.dst = append(w.dst, zeros[:8]...)
+	const payload = 56
+	dst = appendHeader(dst, typeChallenge)
+	dst = appendField(dst, m.targetName, payload)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(m.flags))
+	dst = append(dst, m.challenge[:]...)
+	dst = append(dst, zeros[:8]...)
 	if m.flags&FlagTargetInfo != 0 {
-		w.field(m.targetInfo)
+		dst = appendField(dst, m.targetInfo, payload+len(m.targetName))
 	} else {
-		w.dst = append(w.dst, zeros[:8]...)
+		dst = append(dst, zeros[:8]...)
 	}
-	w.dst = append(w.dst, m.version[:]...)
-	return append(append(w.dst, m.targetName...), m.targetInfo...)
+	dst = append(dst, m.version[:]...)
+	return append(append(dst, m.targetName...), m.targetInfo...)
 }
 
 func parseChallenge(p []byte) (*challengeMessage, error) {
@@ -97,34 +97,35 @@ type authenticateMessage struct {
 	withMIC                   bool // whether there is a field for the MIC
 }
 
-// append writes the message, with zeros for the MIC, in the order of Windows.
+// append writes the message, with zeros for the MIC. Its payload has the order
+// of Windows: the text before the responses.
 func (m *authenticateMessage) append(dst []byte) []byte {
-	w := writer{dst: dst, start: len(dst), payload: micOffset}
+	domain := micOffset
 	if m.withMIC {
-		w.payload += micSize
+		domain += micSize
 	}
-	// The payload has the text first, the fields name the responses first.
-	text := len(m.domain) + len(m.user) + len(m.workstation)
-	w.dst = appendHeader(w.dst, typeAuthenticate)
-	w.payload += text
-	w.field(m.lmResponse)
-	w.field(m.ntResponse)
-	end := w.payload
-	w.payload -= text + len(m.lmResponse) + len(m.ntResponse)
-	w.field(m.domain)
-	w.field(m.user)
-	w.field(m.workstation)
-	w.payload = end
-	w.field(m.sessionKey)
-	w.dst = binary.LittleEndian.AppendUint32(w.dst, uint32(m.flags))
-	w.dst = append(w.dst, m.version[:]...)
+	user := domain + len(m.domain)
+	workstation := user + len(m.user)
+	lm := workstation + len(m.workstation)
+	nt := lm + len(m.lmResponse)
+	key := nt + len(m.ntResponse)
+
+	dst = appendHeader(dst, typeAuthenticate)
+	dst = appendField(dst, m.lmResponse, lm)
+	dst = appendField(dst, m.ntResponse, nt)
+	dst = appendField(dst, m.domain, domain)
+	dst = appendField(dst, m.user, user)
+	dst = appendField(dst, m.workstation, workstation)
+	dst = appendField(dst, m.sessionKey, key)
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(m.flags))
+	dst = append(dst, m.version[:]...)
 	if m.withMIC {
-		w.dst = append(w.dst, zeros[:micSize]...)
+		dst = append(dst, zeros[:micSize]...)
 	}
 	for _, value := range [][]byte{m.domain, m.user, m.workstation, m.lmResponse, m.ntResponse, m.sessionKey} {
-		w.dst = append(w.dst, value...)
+		dst = append(dst, value...)
 	}
-	return w.dst
+	return dst
 }
 
 func parseAuthenticate(p []byte) (*authenticateMessage, error) {
@@ -150,21 +151,12 @@ func appendHeader(dst []byte, kind uint32) []byte {
 	return binary.LittleEndian.AppendUint32(dst, kind)
 }
 
-// A writer appends a message; payload is where the next field's content will be,
-// counted from the start of the message.
-type writer struct {
-	dst     []byte
-	start   int
-	payload int
-}
-
-// field appends the descriptor of a field. The callers keep its content below
-// 64 KiB.
-func (w *writer) field(value []byte) {
-	w.dst = binary.LittleEndian.AppendUint16(w.dst, uint16(len(value)))
-	w.dst = binary.LittleEndian.AppendUint16(w.dst, uint16(len(value)))
-	w.dst = binary.LittleEndian.AppendUint32(w.dst, uint32(w.payload))
-	w.payload += len(value)
+// appendField appends the descriptor of a field whose content is at offset. The
+// callers keep the content below 64 KiB.
+func appendField(dst, value []byte, offset int) []byte {
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(value)))
+	dst = binary.LittleEndian.AppendUint16(dst, uint16(len(value)))
+	return binary.LittleEndian.AppendUint32(dst, uint32(offset))
 }
 
 // fits tells whether a field can hold the values.
