@@ -87,3 +87,25 @@ func TestPypsrpKerberos(t *testing.T) {
 		}
 	}
 }
+
+// TestPywinrmKerberos has pywinrm log on with requests-kerberos, which knows only
+// SPNEGO. Over https it does not seal.
+func TestPywinrmKerberos(t *testing.T) {
+	interpreter := python(t)
+	m := kerberosRealm(t)
+	for _, withTLS := range []bool{false, true} {
+		t.Run(fmt.Sprintf("tls=%v", withTLS), func(t *testing.T) {
+			srv, ca := kerberosServer(t, m, true, withTLS)
+			encryption := "always"
+			if withTLS {
+				encryption = "never"
+			}
+			cmd := exec.CommandContext(t.Context(), interpreter, filepath.Join("testdata", "pywinrm_kerberos.py"), //nolint:gosec // our own script
+				srv.URL, ca, kerberosHost, encryption, "no")
+			cmd.Env = append(os.Environ(), m.Env...)
+			out, err := cmd.CombinedOutput()
+			require.NoError(t, err, "%s", out)
+			assert.Equal(t, "alice@EXAMPLE.TEST 300000 7", strings.TrimSpace(string(out)))
+		})
+	}
+}
