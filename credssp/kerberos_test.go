@@ -106,7 +106,10 @@ func TestPyspnegoKerberos(t *testing.T) {
 		env := []string{"KRB5_KTNAME=" + file, "KRB5_CONFIG=" + conf, "KRB5RCACHENAME=none:"}
 		for inner, mech := range map[string]auth.Mechanism{"kerberos": kerb, "negotiate": auth.Negotiate(kerb)} {
 			for _, tlsVersion := range []string{"1.2", "1.3"} {
-				for _, version := range []int{2, 5, 6} {
+				for _, version := range []int{2, 6} {
+					if e != krb5.AES256SHA1 && (version != 6 || tlsVersion != "1.3") {
+						continue // the encryption type matters to the inner logon alone
+					}
 					t.Run(fmt.Sprintf("%v, %s, TLS %s, version %d", e, inner, tlsVersion, version), func(t *testing.T) {
 						peer := startPyspnego(t, inner, version, tlsVersion, env...)
 						m := credssp.New(credssp.Config{Credentials: fresh(realm, kerbAlice, odd[version]), Inner: mech, MinVersion: 2})
