@@ -121,7 +121,7 @@ func TestCredentialsNeverPrint(t *testing.T) {
 		M map[string]auth.Credentials
 	}
 	h := holder{c, &c, []auth.Credentials{c}, map[string]auth.Credentials{"x": c}}
-	mechs := []any{auth.Basic(c), auth.BasicInsecure(c), toyauth.New(toyauth.TwoLegs, c), c.Logon()}
+	mechs := []any{auth.Basic(c), auth.BasicInsecure(c), auth.NTLM(c), auth.Negotiate(auth.NTLM(c)), toyauth.New(toyauth.TwoLegs, c), c.Logon()}
 
 	var out []string
 	for _, verb := range strings.Split("v +v #v s q x X d #x t c U e T o b", " ") {
