@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/credssp"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
@@ -109,6 +110,9 @@ func (o *options) mechanism(term terminal) (auth.Mechanism, error) {
 	switch {
 	case o.auth == "ntlm":
 		return auth.NTLM(cred), nil
+	case o.auth == "credssp":
+		// The host that was named receives the password: that is the purpose.
+		return credssp.New(credssp.Config{Credentials: cred}), nil
 	case o.auth == "basic" && o.unencrypted:
 		return auth.BasicInsecure(cred), nil
 	case o.auth == "basic":

@@ -51,7 +51,7 @@ func (v *variables) Set(s string) error {
 	return nil
 }
 
-var mechanisms = []string{"negotiate", "ntlm", "basic", "certificate"}
+var mechanisms = []string{"negotiate", "ntlm", "basic", "certificate", "credssp"}
 
 const usage = `usage: winrs [flags] [command [arguments]]
 
