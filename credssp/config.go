@@ -129,13 +129,17 @@ func (m *Mechanism) Scheme() string { return "CredSSP" }
 // token ([MS-WSMV] section 3.1.4.1.28).
 func (m *Mechanism) AskFirst() bool { return true }
 
-// Logon returns the account that logs on: the inner mechanism's, if that has
-// one.
-func (m *Mechanism) Logon() *auth.Logon {
-	if a, ok := m.inner.(auth.Accounter); ok {
-		if l := a.Logon(); l != nil {
-			return l
-		}
+// Logon returns the account whose password is delegated. Where another one logs
+// on, its refusals are remembered here too, so that neither is tried in vain on
+// one host after the other.
+func (m *Mechanism) Logon() *auth.Logon { return m.cfg.Credentials.Logon() }
+
+// innerAccount names the account that logs on, "" when it is the delegated one
+// or the inner mechanism does not say.
+func (m *Mechanism) innerAccount() string {
+	a, ok := m.inner.(auth.Accounter)
+	if !ok || a.Logon() == nil || a.Logon().Name() == m.cfg.Credentials.AccountName() {
+		return ""
 	}
-	return m.cfg.Credentials.Logon()
+	return a.Logon().Name()
 }

@@ -19,7 +19,11 @@ func (s *session) Explain(_ int, _ bool) []auth.Cause {
 	}
 	switch s.Phase() {
 	case credssp.PhaseKey:
-		return []auth.Cause{wrongLogon, keyRefused, ntlmRefused}
+		wrong := wrongLogon
+		if s.account != "" {
+			wrong.Text += " (" + s.account + " logs on)"
+		}
+		return []auth.Cause{wrong, keyRefused, ntlmRefused}
 	case credssp.PhaseCredentials:
 		return []auth.Cause{wrongDelegated, protectedUser, logonRight}
 	case credssp.PhaseTLS:

@@ -156,9 +156,12 @@ func TestMechanism(t *testing.T) {
 	assert.Equal(t, "CredSSP", m.Name())
 	assert.Equal(t, "CredSSP", m.Scheme())
 	assert.True(t, m.AskFirst())
-	assert.Same(t, delegated.Logon(), m.Logon(), "the inner mechanism has no account of its own")
-	own := &accounted{bareNTLM{"CORP", "other", "x"}, auth.Credentials{User: "other"}.Logon()}
-	assert.Same(t, own.logon, credssp.New(credssp.Config{Credentials: delegated, Inner: own}).Logon())
+	assert.Same(t, delegated.Logon(), m.Logon())
+	own := &accounted{bareNTLM{"CORP", "other", "logon"}, auth.Credentials{User: "other"}.Logon()}
+	assert.Same(t, delegated.Logon(), credssp.New(credssp.Config{Credentials: delegated, Inner: own}).Logon())
+	s := newSession(t, credssp.Config{Inner: own})
+	require.Error(t, run(t, s, newHost(t, protocol.AcceptorConfig{}), bare401(3)))
+	assert.Contains(t, s.(auth.Explainer).Explain(401, true)[0].Text, "(other logs on)")
 }
 
 type accounted struct {

@@ -238,5 +238,25 @@ func TestParallel(t *testing.T) {
 	wait.Wait()
 	stats := s.Stats()
 	assert.LessOrEqual(t, stats.Logons, 4)
+	assert.Equal(t, 1+stats.HandshakeLegs, stats.Exchanges[winrmtest.ActionLogon], "asked once")
 	assert.Equal(t, 5*stats.Logons, stats.HandshakeLegs)
+}
+
+// The delegated password is wrong, the account that logs on is right and was
+// proven before: still one failed logon, on however many hosts.
+func TestFanOut(t *testing.T) {
+	logon := fresh("CORP", "svc", password)
+	m := credssp.New(credssp.Config{Credentials: fresh("CORP", "other", "x"), Inner: auth.NTLM(logon)})
+	failed := 0
+	for range 10 {
+		s := newServer(t, echo, negotiate(), winrmtest.CredSSP(winrmtest.CredSSPOptions{}))
+		_, err := newClient(t, s, auth.NTLM(logon)).CommandContext(t.Context(), "hi").Output()
+		require.NoError(t, err)
+		_, err = newClient(t, s, m).CommandContext(t.Context(), "hi").Output()
+		require.Error(t, err)
+		for _, n := range s.Stats().FailedLogons {
+			failed += n
+		}
+	}
+	assert.Equal(t, 1, failed)
 }

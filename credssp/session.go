@@ -16,6 +16,7 @@ import (
 type session struct {
 	*credssp.Initiator // Protocol, MaxPlain, Wrap, Unwrap
 	inner              *inner
+	account            string // that of the inner logon, if it is not the delegated one
 	done               bool
 	status             Status // the host's errorCode
 }
@@ -42,7 +43,8 @@ func (m *Mechanism) NewSession(p auth.Peer) (auth.Session, error) {
 		return nil, err
 	}
 	return &session{
-		inner: in,
+		inner:   in,
+		account: m.innerAccount(),
 		Initiator: credssp.NewInitiator(credssp.InitiatorConfig{
 			Mech:              in,
 			Credentials:       m.delegated,
