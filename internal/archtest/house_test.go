@@ -28,6 +28,10 @@ func TestPackagesAreNamedAndDescribed(t *testing.T) {
 // The project stands alone: no file of it speaks of the machine it was made on.
 var machinePath = regexp.MustCompile(`(^|[^\w.*~}-])/(work|tmp|root|home)/\w`)
 
+// everywhere are paths that a machine path looks like but that are the same on
+// all machines: MIT Kerberos keeps its credential caches there.
+var everywhere = regexp.MustCompile(`/tmp/krb5cc_`)
+
 func TestNoMachinePaths(t *testing.T) {
 	root := moduleRoot(t)
 	files := 0
@@ -54,6 +58,7 @@ func TestNoMachinePaths(t *testing.T) {
 			return err
 		}
 		for i, line := range bytes.Split(data, []byte("\n")) {
+			line = everywhere.ReplaceAll(line, nil)
 			assert.Falsef(t, machinePath.Match(line), "%s:%d names a path of a machine: %s", rel, i+1, line)
 		}
 		return nil

@@ -40,7 +40,7 @@ module DIR/plugin.so:residual
 [libdefaults]
 	default_realm = A.TEST
 	dns_lookup_kdc = no
-	default_ccache_name = "FILE:/tmp/a b"
+	default_ccache_name = "FILE:/var/a b"
 	something = { 
 		inner = 1
 	}
@@ -70,7 +70,7 @@ include DIR/more.conf
 	assert.Equal(t, map[string][]string{"A.TEST": {"a1:88", "a2"}, "B.TEST": {"b1", "[::1]:750"}}, c.KDCs)
 	assert.Equal(t, 36*time.Hour, c.TicketLifetime)
 	assert.Equal(t, 7*24*time.Hour, c.RenewLifetime)
-	assert.Equal(t, "FILE:/tmp/a b", c.CCacheName)
+	assert.Equal(t, "FILE:/var/a b", c.CCacheName)
 	for host, realm := range map[string]string{
 		"h.a.test": "A.TEST", "H.SUB.a.test.": "SUB.TEST", "x.y.sub.a.test": "SUB.TEST", "odd.host.test": "ODD.TEST",
 		"a.test": "", "other.test": "",
