@@ -75,6 +75,16 @@ type answer struct {
 	fault       *Fault            // applied while it is written
 }
 
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{srv: s, raw: nc, net: nc}
+	if s.tls != nil {
+		c.net = tls.Server(nc, s.tls)
+	}
+	c.in = limitReader{r: c.net}
+	c.br = bufio.NewReaderSize(&c.in, 8<<10)
+	return c
+}
+
 // serve runs until the connection ends. It returns when nothing of it is left.
 func (c *conn) serve(ctx context.Context) {
 	defer c.net.Close()
@@ -82,8 +92,6 @@ func (c *conn) serve(ctx context.Context) {
 	if !c.handshake(ctx) {
 		return
 	}
-	c.in = limitReader{r: c.net}
-	c.br = bufio.NewReaderSize(&c.in, 8<<10)
 	for {
 		c.in.n = headerLimit
 		req, err := http.ReadRequest(c.br)

@@ -244,7 +244,7 @@ func TestDisconnectReconnectConnect(t *testing.T) {
 
 // TestMuchOutput: 200 MB pass in order, while the server keeps next to nothing.
 func TestMuchOutput(t *testing.T) {
-	const total = 200 << 20
+	const total = muchOutput
 	sum := sha256.New()
 	srv := start(t, winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 {
 		buf := make([]byte, 100_003)

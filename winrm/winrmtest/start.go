@@ -2,7 +2,6 @@ package winrmtest
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"strconv"
@@ -183,10 +182,7 @@ func (s *Server) run(scheme, addr string) {
 }
 
 func (s *Server) accept(nc net.Conn) {
-	c := &conn{srv: s, raw: nc, net: nc}
-	if s.tls != nil {
-		c.net = tls.Server(nc, s.tls)
-	}
+	c := newConn(s, nc)
 	if !s.conns.add(c) {
 		_ = nc.Close()
 		return

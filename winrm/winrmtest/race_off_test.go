@@ -1,0 +1,5 @@
+//go:build !race
+
+package winrmtest_test
+
+const muchOutput = 200 << 20
