@@ -53,7 +53,7 @@ func newRealm(t *testing.T, e krb5.EType) (m *kerberos.Mechanism, keytab []byte)
 // TestKerberosInside logs on with Kerberos, by itself and in SPNEGO, and hands
 // the password over.
 func TestKerberosInside(t *testing.T) {
-	kerb, keytab := newRealm(t, krb5.AES256SHA1)
+	kerb, keytab := newRealm(t, krb5.AES256SHA384)
 	accept, err := winrmtest.NegotiateKerberos(keytab)
 	require.NoError(t, err)
 	bare, err := winrmtest.Kerberos(keytab)
