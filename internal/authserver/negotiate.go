@@ -46,12 +46,17 @@ func (m Negotiate) NewContext(p Peer) Context {
 		mechs = []SPNEGOMechanism{NTLM{}}
 	}
 	contexts := make([]spnego.Context, 0, len(mechs))
+	var failed error
 	for _, mech := range mechs {
 		c, err := mech.NewSPNEGO(p)
 		if err != nil {
-			return &negotiateContext{err: err}
+			failed = err // NTLM in FIPS mode: the others remain
+			continue
 		}
 		contexts = append(contexts, c)
+	}
+	if len(contexts) == 0 {
+		return &negotiateContext{err: failed}
 	}
 	return &negotiateContext{Acceptor: spnego.NewAcceptor(contexts...)}
 }
