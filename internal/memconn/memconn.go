@@ -57,7 +57,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		default:
 		}
-		n, err, changed := c.in.read(p)
+		n, changed, err := c.in.read(p)
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
 		}
@@ -80,7 +80,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 			return written, os.ErrDeadlineExceeded
 		default:
 		}
-		n, err, changed := c.out.write(p[written:])
+		n, changed, err := c.out.write(p[written:])
 		written += n
 		if err != nil || written == len(p) {
 			return written, err

@@ -23,11 +23,11 @@ func newPipe() *pipe { return &pipe{changed: make(chan struct{})} }
 
 // read takes what is there. With nothing there and no error, changed tells
 // when to look again.
-func (p *pipe) read(dst []byte) (n int, err error, changed <-chan struct{}) { //nolint:revive // the channel is an aside, the error is the result
+func (p *pipe) read(dst []byte) (n int, changed <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.head == len(p.buf) {
-		return 0, p.readErr, p.changed
+		return 0, p.changed, p.readErr
 	}
 	n = copy(dst, p.buf[p.head:])
 	p.head += n
@@ -38,15 +38,15 @@ func (p *pipe) read(dst []byte) (n int, err error, changed <-chan struct{}) { //
 	return n, nil, nil
 }
 
-func (p *pipe) write(src []byte) (n int, err error, changed <-chan struct{}) { //nolint:revive // as read
+func (p *pipe) write(src []byte) (n int, changed <-chan struct{}, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.writeErr != nil {
-		return 0, p.writeErr, nil
+		return 0, nil, p.writeErr
 	}
 	n = min(len(src), bufferSize-(len(p.buf)-p.head))
 	if n == 0 {
-		return 0, nil, p.changed
+		return 0, p.changed, nil
 	}
 	if p.head > 0 && len(p.buf)+n > cap(p.buf) {
 		p.buf = p.buf[:copy(p.buf, p.buf[p.head:])]
@@ -54,7 +54,7 @@ func (p *pipe) write(src []byte) (n int, err error, changed <-chan struct{}) { /
 	}
 	p.buf = append(p.buf, src[:n]...)
 	p.notify()
-	return n, nil, p.changed
+	return n, p.changed, nil
 }
 
 // notify wakes all who wait; the caller holds the lock.

@@ -127,6 +127,9 @@ func (c *conn) handleEnvelope(ctx context.Context, req *http.Request, env []byte
 	if v.user == "" && !p.identify() {
 		return c.unauthorized("", false).refuse, true
 	}
+	if c.srv.forgotCookie(req, x.SessionID) {
+		return &answer{status: http.StatusBadRequest, header: tokenHeader(v.token)}, true
+	}
 	f, ok := c.order(ctx, x)
 	if !ok {
 		return nil, false
@@ -170,6 +173,17 @@ func (c *conn) addHeaders(a *answer, token string) {
 	if c.srv.Cookie {
 		a.header["Set-Cookie"] = []string{cookieName + "=" + c.srv.cookie}
 	}
+}
+
+// forgotCookie reports whether a session that was given the cookie comes without
+// it: a balancer in between would not know where to send the request.
+func (s *Server) forgotCookie(req *http.Request, session string) bool {
+	if !s.Cookie || session == "" {
+		return false
+	}
+	cookie, err := req.Cookie(cookieName)
+	_, known := s.sessions.LoadOrStore(session, true)
+	return known && (err != nil || cookie.Value != s.cookie)
 }
 
 func tokenHeader(token string) http.Header {

@@ -93,6 +93,7 @@ type Server struct {
 	objects    *objects
 	events     *eventLog
 	cookie     string
+	sessions   sync.Map // ids of sessions that were given the cookie
 	tls        *tls.Config
 	ca         *authority
 	memory     *memconn.Listener

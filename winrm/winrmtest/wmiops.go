@@ -74,6 +74,9 @@ func (s *Server) getWMI(c *call) *soap.Fault {
 		in.Encode(c.out, c.req.ResourceURI)
 		return nil
 	}
+	if d := c.req.FragmentDialect; d != "" && d != xpathDialect {
+		return soap.New(soap.InvalidFragmentDialect, "")
+	}
 	name := strings.TrimSuffix(c.req.Fragment, "/text()")
 	value, ok := in.Get(name)
 	if !ok {

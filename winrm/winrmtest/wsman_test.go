@@ -54,6 +54,21 @@ func TestActivityID(t *testing.T) {
 	assert.Contains(t, c.ok(r), "<p:ActivityId>uuid:5</p:ActivityId>")
 }
 
+func TestCookie(t *testing.T) {
+	c := dial(t, start(t, nil, func(s *winrmtest.Server) { s.Cookie = true }))
+	c.send("POST", "/wsman", getConfig.String())
+	resp, _ := c.answer()
+	require.Equal(t, 200, resp.StatusCode)
+	require.Len(t, resp.Cookies(), 1)
+	assert.Equal(t, "MS-WSMAN", resp.Cookies()[0].Name)
+	c.send("POST", "/wsman", getConfig.String(), "Cookie: MS-WSMAN="+resp.Cookies()[0].Value)
+	resp, _ = c.answer()
+	assert.Equal(t, 200, resp.StatusCode)
+	c.send("POST", "/wsman", getConfig.String())
+	resp, _ = c.answer()
+	assert.Equal(t, 400, resp.StatusCode)
+}
+
 func TestAnswerTooLarge(t *testing.T) {
 	srv := start(t, nil, func(s *winrmtest.Server) {
 		s.Settings = map[string]string{"Client/TrustedHosts": strings.Repeat("host,", 2000) + "x"}

@@ -7,19 +7,21 @@
 // command sees its arguments as one string.
 package cmdexe
 
-import (
-	"errors"
-	"strings"
-)
+import "strings"
 
 // MaxLine is the longest line that cmd.exe takes.
 const MaxLine = 8191
 
-// Errors of Parse. Their texts are what cmd.exe prints.
-var (
-	ErrTooLong = errors.New("The command line is too long.")                       //nolint:revive,staticcheck // the words of cmd.exe
-	ErrSyntax  = errors.New("The syntax of the command is incorrect.")             //nolint:revive,staticcheck // as above
-	ErrDepth   = errors.New("The command line is nested too deep to be imitated.") //nolint:revive,staticcheck // as above
+// Error is a complaint in the words of cmd.exe, which prints it.
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// Errors of Parse.
+const (
+	ErrTooLong = Error("The command line is too long.")
+	ErrSyntax  = Error("The syntax of the command is incorrect.")
+	ErrDepth   = Error("The command line is nested too deep to be imitated.")
 )
 
 // A Node is a part of a parsed line.

@@ -49,8 +49,8 @@ func (r *Request) Check() *Fault {
 
 func (r *Request) checkNumbers() *Fault {
 	if r.raw.seen["OperationTimeout"] {
-		d, ok := ParseDuration(r.raw.timeoutText)
-		if !ok || d < 0 {
+		d, err := wsman.ParseDuration(r.raw.timeoutText)
+		if err != nil || d < 0 {
 			return New(InvalidMessageHeader, "The OperationTimeout "+strconv.Quote(r.raw.timeoutText)+" is no valid duration.")
 		}
 		r.OperationTimeout = max(d, time.Millisecond)

@@ -7,7 +7,6 @@ package soap
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -40,16 +39,15 @@ type Request struct {
 	Locale, DataLocale             string
 	Selectors                      []Pair
 	Options                        []Option
-	Fragment                       string
+	Fragment, FragmentDialect      string
 	Compression                    string
 	// MaxEnvelopeSize and OperationTimeout are 0 when the header is absent.
 	MaxEnvelopeSize  int
 	OperationTimeout time.Duration
 
-	dec       *wsman.Decoder
-	raw       headers
-	inBody    bool
-	selectors int
+	dec    *wsman.Decoder
+	raw    headers
+	inBody bool
 }
 
 // headers keeps what the checks need beyond the values.
@@ -208,6 +206,7 @@ func (r *Request) wsman(local string, must bool) bool {
 		r.optionSet()
 	case "FragmentTransfer":
 		r.raw.fragmentMust = must
+		r.FragmentDialect, _ = r.dec.Attr("", "Dialect")
 		r.Fragment, _ = r.dec.Value()
 	case "RequestEPR", "RequestTotalItemsCountEstimate":
 	default:
@@ -317,46 +316,4 @@ func ParseBool(s string) bool { return s == "1" || strings.EqualFold(s, "true") 
 // ResourceIs compares resource URIs without case.
 func (r *Request) ResourceIs(uris ...string) bool {
 	return slices.ContainsFunc(uris, func(u string) bool { return strings.EqualFold(u, r.ResourceURI) })
-}
-
-// ParseDuration reads xs:duration. Years and months have no fixed length; they
-// are taken as 365 and 30 days.
-func ParseDuration(s string) (time.Duration, bool) {
-	s, negative := strings.CutPrefix(s, "-")
-	s, ok := strings.CutPrefix(s, "P")
-	if !ok || s == "" {
-		return 0, false
-	}
-	const day = 24 * time.Hour
-	units := map[byte]time.Duration{'Y': 365 * day, 'M': 30 * day, 'D': day}
-	var total float64
-	inTime := false
-	for s != "" {
-		if s[0] == 'T' && !inTime {
-			units = map[byte]time.Duration{'H': time.Hour, 'M': time.Minute, 'S': time.Second}
-			inTime = true
-			if s = s[1:]; s == "" {
-				return 0, false
-			}
-			continue
-		}
-		n := strings.IndexFunc(s, func(r rune) bool { return r != '.' && (r < '0' || r > '9') })
-		if n <= 0 {
-			return 0, false
-		}
-		unit, ok := units[s[n]]
-		value, err := strconv.ParseFloat(s[:n], 64)
-		if !ok || err != nil {
-			return 0, false
-		}
-		delete(units, s[n])
-		total += value * float64(unit)
-		s = s[n+1:]
-	}
-	const longest = float64(1<<63 - 1024)
-	d := time.Duration(min(total, longest))
-	if negative {
-		d = -d
-	}
-	return d, true
 }
