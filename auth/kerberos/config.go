@@ -31,7 +31,7 @@ type Config struct {
 	Keytab string
 	// CCache is a credential cache: FILE:path, DIR:path or a path. Without any
 	// other credentials an empty one means $KRB5CCNAME, then krb5.conf's
-	// default_ccache_name, then /tmp/krb5cc_UID. It is read again when its
+	// default_ccache_name, then kinit's own default. It is read again when its
 	// tickets have ended.
 	CCache string
 	// CCacheData is the content of a credential cache, instead of a file.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -179,16 +180,12 @@ func (s CredentialSpec) MarshalJSON() ([]byte, error) {
 		return nil, err
 	}
 	out := map[string]json.RawMessage{}
-	for k, v := range s.extra {
-		out[k] = v
-	}
+	maps.Copy(out, s.extra)
 	var own map[string]json.RawMessage
 	if err := json.Unmarshal(b, &own); err != nil {
 		return nil, err
 	}
-	for k, v := range own {
-		out[k] = v
-	}
+	maps.Copy(out, own)
 	return json.Marshal(out)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,8 @@ func (c *Config) source(conf *krb5.Conf) (source, error) {
 	if conf.CCacheName != "" {
 		return c.fromCCache(expand(conf.CCacheName))
 	}
-	return c.fromCCache("/tmp/krb5cc_" + strconv.Itoa(os.Getuid()))
+	// MIT's default, whatever $TMPDIR says.
+	return c.fromCCache(filepath.Join(string(filepath.Separator), "tmp", "krb5cc_"+strconv.Itoa(os.Getuid())))
 }
 
 // expand replaces the parameters of krb5.conf(5) that occur in cache names.

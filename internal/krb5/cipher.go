@@ -7,8 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash"
-
-	"golang.org/x/crypto/md4" //nolint:staticcheck // an unkeyed checksum that [MS-SFU] asks for
 )
 
 // A usageCipher encrypts and decrypts under one key and key usage. The derived
@@ -207,13 +205,6 @@ func hmacMD5Checksum(key []byte, usage uint32, data []byte) []byte {
 	h.Write(rc4UsageBytes(usage))
 	h.Write(data)
 	return hmacMD5(sign, h.Sum(nil))
-}
-
-// md4Checksum is the unkeyed rsa-md4 that PA-S4U-X509-USER has with RC4 keys.
-func md4Checksum(data []byte) []byte {
-	h := md4.New()
-	h.Write(data)
-	return h.Sum(nil)
 }
 
 var errChecksumType = errors.New("krb5: checksum of a type that does not belong to the key")

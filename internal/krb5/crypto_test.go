@@ -139,7 +139,7 @@ func checkChecksum(t *testing.T, f []string) {
 	var got []byte
 	switch sumType {
 	case 2:
-		got = md4Checksum(data)
+		got = md4Sum(data)
 	case 7:
 		sum := md5.Sum(data)
 		got = sum[:]

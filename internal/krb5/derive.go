@@ -13,8 +13,6 @@ import (
 	"fmt"
 	"hash"
 	"unicode/utf16"
-
-	"golang.org/x/crypto/md4" //nolint:staticcheck // RC4 keys are MD4 hashes; nothing else is
 )
 
 // Constants of key derivation: the last byte of the usage string.
@@ -184,11 +182,12 @@ func StringToKey(e EType, password, salt string, params []byte) (Key, error) {
 
 // NTHash is MD4 of the password in UTF-16LE: the RC4 key of an account.
 func NTHash(password string) []byte {
-	h := md4.New()
+	var b []byte
 	for _, u := range utf16.Encode([]rune(password)) {
-		h.Write([]byte{byte(u), byte(u >> 8)})
+		b = append(b, byte(u), byte(u>>8))
 	}
-	return h.Sum(nil)
+	defer clear(b)
+	return md4Sum(b)
 }
 
 // PRF is the pseudo-random function of the key's profile.

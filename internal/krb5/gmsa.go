@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 	"unicode/utf16"
-
-	"golang.org/x/crypto/md4" //nolint:staticcheck // the NT hash
 )
 
 // A ManagedPassword is the content of msDS-ManagedPassword, the password of a
@@ -73,9 +71,7 @@ func (m *ManagedPassword) Wipe() {
 
 // ManagedNTHash is the NT hash of a managed password.
 func ManagedNTHash(password []byte) []byte {
-	h := md4.New()
-	h.Write(password)
-	return h.Sum(nil)
+	return md4Sum(password)
 }
 
 // Clone copies the passwords.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -52,9 +53,7 @@ func (k *KDC) Counts() KDCCounts {
 	defer k.mu.Unlock()
 	c := k.counts
 	c.ByService = map[string]int{}
-	for name, n := range k.counts.ByService {
-		c.ByService[name] = n
-	}
+	maps.Copy(c.ByService, k.counts.ByService)
 	return c
 }
 

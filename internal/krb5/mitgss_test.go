@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -37,11 +38,11 @@ func onlyETypes(t *testing.T, e krb5.EType) []string {
 }
 
 func withConf(m *realmtest.MIT, first []string) []string {
-	paths := ""
+	var paths strings.Builder
 	for _, p := range first {
-		paths += p + ":"
+		paths.WriteString(p + ":")
 	}
-	return append(slices.Clone(m.Env), "KRB5_CONFIG="+paths+m.Conf)
+	return append(slices.Clone(m.Env), "KRB5_CONFIG="+paths.String()+m.Conf)
 }
 
 func message(n int) []byte {

@@ -62,7 +62,7 @@ func paForUserData(user Principal, key Key) (types.PAData, error) {
 // or the unkeyed rsa-md4 with an RC4 key.
 func s4uChecksum(key Key, usage uint32, userID []byte) (types.Checksum, error) {
 	if key.EType == RC4 {
-		return types.Checksum{CksumType: cksumRSAMD4, Checksum: md4Checksum(userID)}, nil
+		return types.Checksum{CksumType: cksumRSAMD4, Checksum: md4Sum(userID)}, nil
 	}
 	sumType, sum, err := checksum(key, usage, userID)
 	return types.Checksum{CksumType: sumType, Checksum: sum}, err
