@@ -117,7 +117,8 @@ func TestCredentialsVectors(t *testing.T) {
 			UserHint: UTF16("user_hint"), DomainHint: UTF16("domain_hint"),
 		}),
 		"ts_credentials_remote_guard": guard(
-			PackageCred{UTF16("Package 2"), []byte("456")}, PackageCred{UTF16("Package 3"), []byte("789")}),
+			PackageCred{UTF16("Package 2"), []byte("456")}, PackageCred{UTF16("Package 3"), []byte("789")},
+		),
 		"ts_credentials_remote_guard_nosupp": guard(),
 	} {
 		t.Run(name, func(t *testing.T) {
