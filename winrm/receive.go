@@ -108,12 +108,13 @@ func (e *execution) receiveOnce(answer *wsmv.ReceiveResponse) (done bool, o outc
 		return false, o, err
 	}
 	e.deliver(answer.Streams)
+	// Of several states, one with the exit code counts.
 	for i := range answer.States {
-		if s := &answer.States[i]; e.concerns(s.CommandID) && s.Done() {
-			return true, outcome{done: true, code: s.ExitCode, known: s.HasExitCode}, nil
+		if s := &answer.States[i]; e.concerns(s.CommandID) && s.Done() && !o.known {
+			done, o = true, outcome{done: true, code: s.ExitCode, known: s.HasExitCode}
 		}
 	}
-	return false, o, nil
+	return done, o, nil
 }
 
 // deliver writes output in the order in which it came.

@@ -99,7 +99,9 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 	if err == nil && httpResp.StatusCode != http.StatusOK {
 		err = &EnvelopeError{Msg: fmt.Sprintf("an answer that is no fault came with HTTP status %d", httpResp.StatusCode)}
 	}
-	if err == nil && x.messageID != "" && !equalFold(r.Header.RelatesTo, x.messageID) {
+	// An answer without a:RelatesTo is paired with its request by HTTP; one that
+	// names another request is a mix-up.
+	if err == nil && x.messageID != "" && r.Header.RelatesTo != "" && !equalFold(r.Header.RelatesTo, x.messageID) {
 		err = &RelatesToError{Want: x.messageID, Got: r.Header.RelatesTo}
 	}
 	if err != nil {
