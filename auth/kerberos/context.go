@@ -43,10 +43,17 @@ func (m *Mechanism) newContext(p auth.Peer) (*securityContext, error) {
 	return c, nil
 }
 
+// ServiceContext starts a context with a service that is not a listener, such as
+// ldap on a host: for package gmsa.
+func (m *Mechanism) ServiceContext(class, host string) (spnego.Context, error) {
+	return &securityContext{m: m, host: host, class: class}, nil
+}
+
 // securityContext is the security context of one connection: one token out, one
 // in, then messages.
 type securityContext struct {
 	m          *Mechanism
+	class      string // of a fixed service name; "" takes the configured ones
 	host, port string
 	binding    []byte
 
@@ -83,7 +90,13 @@ var (
 
 // first gets the tickets and makes the first token.
 func (c *securityContext) first(ctx context.Context) ([]byte, error) {
-	t, err := c.m.ticket(ctx, c.host, c.port)
+	var t *krb5.Ticket
+	var err error
+	if c.class != "" {
+		t, err = c.m.client.Ticket(ctx, krb5.Service(c.class, c.host, ""))
+	} else {
+		t, err = c.m.ticket(ctx, c.host, c.port)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -151,6 +164,23 @@ func (c *securityContext) Unwrap(buf []byte, tokenLen int) ([]byte, error) {
 		return nil, errEarly
 	}
 	return c.gss.Unwrap(buf, tokenLen)
+}
+
+// Sign wraps a message without encrypting it.
+func (c *securityContext) Sign(plain []byte) ([]byte, error) {
+	if c.gss == nil {
+		return nil, errEarly
+	}
+	return c.gss.Sign(plain)
+}
+
+// Verify opens a message that may be signed only.
+func (c *securityContext) Verify(token []byte) ([]byte, error) {
+	if c.gss == nil {
+		return nil, errEarly
+	}
+	plain, _, err := c.gss.UnwrapToken(token)
+	return plain, err
 }
 
 // Presented is false: a server is given a ticket, and no account is locked by

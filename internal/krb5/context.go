@@ -126,6 +126,27 @@ func (c *Context) Wrap(dst, plain []byte) (out []byte, tokenLen, length int, err
 	return head[:len(head)-tokHeader], tokenLen, len(plain), nil
 }
 
+// Sign wraps plain without encrypting it, as the negotiation of a SASL security
+// layer wants it (RFC 4752 section 3.1). RC4 has no use for it here.
+func (c *Context) Sign(plain []byte) ([]byte, error) {
+	if c.key.EType == RC4 {
+		return nil, &ETypeError{EType: RC4}
+	}
+	var header [tokHeader]byte
+	c.putHeader(header[:], c.flags(0), 0, 0)
+	usage := uint32(usageInitiatorSeal)
+	if !c.initiator {
+		usage = usageAcceptorSeal
+	}
+	_, sum, err := checksum(c.key, usage, append(append([]byte(nil), plain...), header[:]...))
+	if err != nil {
+		return nil, err
+	}
+	binary.BigEndian.PutUint16(header[4:], uint16(len(sum)))
+	c.sendSeq++
+	return append(append(header[:], plain...), sum...), nil
+}
+
 func (c *Context) putHeader(b []byte, flags byte, ec, rrc int) {
 	b[0], b[1], b[2], b[3] = 0x05, 0x04, flags, 0xff
 	binary.BigEndian.PutUint16(b[4:], uint16(ec))

@@ -211,6 +211,8 @@ func accountsLDIF() string {
 	const base = "DC=corp,DC=test"
 	var b strings.Builder
 	fmt.Fprintf(&b, "dn: %s\nchangetype: modify\nreplace: pwdProperties\npwdProperties: 0\n-\nreplace: maxPwdAge\nmaxPwdAge: -9223372036854775808\n\n", base)
+	// What samba_spnupdate would do later.
+	fmt.Fprintf(&b, "dn: CN=DC1,OU=Domain Controllers,%s\nchangetype: modify\nadd: servicePrincipalName\nservicePrincipalName: ldap/dc1.corp.test\n\n", base)
 	user := func(name, password string, uac int, more ...string) {
 		fmt.Fprintf(&b, "dn: CN=%[1]s,CN=Users,%[2]s\nchangetype: add\nobjectClass: user\nsAMAccountName: %[1]s\nuserAccountControl: %[3]d\nunicodePwd:: %[4]s\n",
 			name, base, uac|uacUser, unicodePwd(password))
