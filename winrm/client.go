@@ -36,6 +36,7 @@ type Client struct {
 	closed bool
 	tasks  int                 // goroutines of this Client
 	idle   chan struct{}       // closed when a closed Client has no tasks
+	left   error               // why Close could not delete a shell
 	shells map[*Shell]struct{} // explicit ones, for Close
 	own    map[string]struct{} // ids of all shells that this Client has open
 
@@ -81,7 +82,12 @@ func New(endpoint string, cfg *Config) (*Client, error) {
 	if c.transport, err = auth.NewTransport(c.endpoint, tc); err != nil {
 		return nil, err
 	}
+	scheme := ""
+	if c.cfg.Auth != nil {
+		scheme = c.cfg.Auth.Scheme()
+	}
 	c.wsman, err = wsman.NewClient(c.endpoint, &wsman.Config{
+		AuthScheme:       scheme,
 		HTTPClient:       &http.Client{Transport: c.transport},
 		OperationTimeout: c.cfg.OperationTimeout,
 		MaxEnvelopeSize:  c.cfg.MaxEnvelopeSize,
@@ -107,7 +113,8 @@ func (c *Client) WSMan() *wsman.Client { return c.wsman }
 func (c *Client) Endpoint() string { return c.endpoint }
 
 // Close ends running commands, deletes the shells on the host and closes the
-// connections. It waits for all of this, at most about ten seconds.
+// connections. It waits for all of this, at most about ten seconds. The error
+// says that a shell may be left behind.
 func (c *Client) Close() error {
 	c.closeOnce.Do(c.close)
 	return c.closeErr
@@ -130,7 +137,7 @@ func (c *Client) close() {
 			pending = append(pending, s)
 		}
 	}
-	c.closeErr = c.deleteAll(pending)
+	c.deleteAll(pending)
 
 	c.mu.Lock()
 	busy := c.tasks > 0
@@ -145,34 +152,36 @@ func (c *Client) close() {
 		}
 	}
 	_ = c.transport.Close()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closeErr = c.left
+}
+
+// noteDeleted is told how the deletion of a shell went. Close returns the first
+// error from its time: a shell may be left behind.
+func (c *Client) noteDeleted(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed && c.left == nil {
+		c.left = err
+	}
 }
 
 // deleteAll deletes shells in parallel, as many at a time as there are
 // connections.
-func (c *Client) deleteAll(shells []*Shell) error {
-	var (
-		wg    sync.WaitGroup
-		mu    sync.Mutex
-		first error
-		slots = make(chan struct{}, c.cfg.MaxConns)
-	)
+func (c *Client) deleteAll(shells []*Shell) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, c.cfg.MaxConns)
 	for _, s := range shells {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			ctx, cancel := c.cleanupContext(context.Background())
 			defer cancel()
-			if err := s.remove(ctx, "close"); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				if first == nil {
-					first = err
-				}
-			}
+			c.noteDeleted(s.remove(ctx, "close"))
 		})
 	}
 	wg.Wait()
-	return first
 }
 
 // goTask runs fn on a goroutine that Close waits for. It is called by what Close

@@ -96,11 +96,12 @@ func (e *OutputLostError) Error() string {
 func (e *OutputLostError) Unwrap() []error { return nonNil(e.Err, e.Result) }
 
 // An InputLostError says that it is not known whether a piece of the standard
-// input reached the command. It was not sent again, and the command was ended.
+// input reached the command. It was not sent again, and the command was ended if
+// it had not ended by itself.
 type InputLostError struct{ Err error }
 
 func (e *InputLostError) Error() string {
-	return "winrm: input may be lost, the command was ended: " + strip(e.Err)
+	return "winrm: input may be lost: " + strip(e.Err)
 }
 
 func (e *InputLostError) Unwrap() error { return e.Err }

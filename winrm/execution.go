@@ -343,6 +343,8 @@ func (e *execution) wait() error {
 				t.Reset(0)
 			}
 		}
+	} else if e.stdin != nil {
+		<-e.stdin.ended // the last Send tells, soon, whether its bytes arrived
 	}
 	err := e.result()
 	e.client.commandDone(e.ctx, CommandEvent{

@@ -203,7 +203,7 @@ func (p *pool) discard(s *Shell, reason string) {
 	p.client.goTask(func() {
 		ctx, cancel := p.client.cleanupContext(context.Background())
 		defer cancel()
-		_ = s.remove(ctx, reason)
+		p.client.noteDeleted(s.remove(ctx, reason))
 		p.freeSlot()
 	})
 }

@@ -80,10 +80,11 @@ type stdinPump struct {
 
 	ctx    context.Context // of the Sends
 	cancel context.CancelFunc
+	ended  chan struct{} // closed when nothing is sent any more
 }
 
 func newStdinPump(e *execution, r io.Reader) *stdinPump {
-	p := &stdinPump{e: e, r: r}
+	p := &stdinPump{e: e, r: r, ended: make(chan struct{})}
 	p.cond = sync.NewCond(&p.mu)
 	p.ctx, p.cancel = context.WithCancel(auth.WithPriority(e.ctx, auth.Control))
 	return p
@@ -147,6 +148,7 @@ func (p *stdinPump) next(spare []byte) (data []byte, end, ok bool) {
 }
 
 func (p *stdinPump) send() {
+	defer close(p.ended)
 	defer p.cancel()
 	var spare []byte
 	for {
@@ -156,7 +158,14 @@ func (p *stdinPump) send() {
 		}
 		err := p.sendAll(data, end)
 		switch {
-		case errors.Is(err, errCommandEnded) || p.e.isDone():
+		case errors.Is(err, errCommandEnded):
+			return
+		case p.e.isDone():
+			// It has ended, by itself or not. Whether it had this piece before is
+			// known when the host has answered; we end a Send only after that.
+			if unanswered(err) && p.ctx.Err() == nil {
+				p.e.noteInput(err)
+			}
 			return
 		case err != nil:
 			p.e.inputFailed(err)
@@ -254,7 +263,7 @@ func (e *execution) sendOverhead() int {
 func (e *execution) noteInput(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.inputErr == nil && !e.finished {
+	if e.inputErr == nil {
 		e.inputErr = err
 	}
 }
