@@ -179,14 +179,28 @@ func (s CredentialSpec) MarshalJSON() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]json.RawMessage{}
-	maps.Copy(out, s.extra)
 	var own map[string]json.RawMessage
 	if err := json.Unmarshal(b, &own); err != nil {
 		return nil, err
 	}
-	maps.Copy(out, own)
-	return json.Marshal(out)
+	return json.Marshal(mergeObjects(s.extra, own))
+}
+
+// mergeObjects lays an object over another, members that are objects likewise.
+func mergeObjects(under, over map[string]json.RawMessage) map[string]json.RawMessage {
+	out := maps.Clone(over)
+	for name, old := range under {
+		var a, b map[string]json.RawMessage
+		switch {
+		case out[name] == nil:
+			out[name] = old
+		case json.Unmarshal(old, &a) == nil && json.Unmarshal(out[name], &b) == nil && a != nil && b != nil:
+			if merged, err := json.Marshal(mergeObjects(a, b)); err == nil {
+				out[name] = merged
+			}
+		}
+	}
+	return out
 }
 
 // Account is the managed account that the spec names; only Password is missing.
