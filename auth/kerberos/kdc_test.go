@@ -269,6 +269,34 @@ func TestDelegation(t *testing.T) {
 	}
 }
 
+// TestSecondHop has the command on the server go on with the forwarded ticket.
+func TestSecondHop(t *testing.T) {
+	d := newDomain(t, "HTTP/"+host, "HTTP/second.example.test")
+	hops := make(chan error, 1)
+	d.server.Handler = winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 {
+		if p.Delegated == nil {
+			hops <- errors.New("nothing was delegated")
+			return 1
+		}
+		m, err := kerberos.New(&kerberos.Config{CCacheData: p.Delegated.CCache, ConfigFile: "-", KDCs: []string{d.addr}})
+		if err == nil {
+			var s auth.Session
+			s, err = m.NewSession(auth.Peer{Scheme: "http", Host: "second.example.test", Port: "5985"})
+			if err == nil {
+				_, _, err = s.Step(p.Context(), auth.Leg{First: true})
+			}
+			m.Close()
+		}
+		hops <- err
+		return 0
+	})
+	cfg := d.config(d.credentials(secret))
+	cfg.Delegate = kerberos.DelegateAlways
+	require.NoError(t, d.client(t, auth.Negotiate(open(t, cfg))).Command("hop").Run())
+	require.NoError(t, <-hops)
+	assert.Equal(t, 1, d.kdc.Counts().ByService["HTTP/second.example.test"])
+}
+
 func TestNames(t *testing.T) {
 	conf := filepath.Join(t.TempDir(), "krb5.conf")
 	require.NoError(t, os.WriteFile(conf, []byte("[libdefaults]\ndefault_realm = HOME.TEST\n[realms]\nOTHER.TEST = {\n kdc = x\n}\n"), 0o600))

@@ -144,3 +144,36 @@ func (c *bareKerberos) Accept(ctx context.Context, token []byte, _ bool) ([]byte
 func (c *bareKerberos) Ready() bool    { return c.CanSeal() }
 func (*bareKerberos) Protocol() string { return kerberosProtocol }
 func (*bareKerberos) MaxPlain() int    { return 0 }
+
+// A TicketDelegate is a Context whose client may have forwarded a Kerberos
+// ticket.
+type TicketDelegate interface {
+	// DelegatedCCache is the content of a credential cache with it, nil when there
+	// is none.
+	DelegatedCCache() []byte
+}
+
+var (
+	_ TicketDelegate = (*KerberosContext)(nil)
+	_ TicketDelegate = (*negotiateContext)(nil)
+)
+
+// DelegatedCCache implements [TicketDelegate].
+func (c *KerberosContext) DelegatedCCache() []byte {
+	if c.acc == nil || len(c.acc.Delegated) == 0 {
+		return nil
+	}
+	cache := krb5.CCache{Client: c.acc.Delegated[0].Client, Tickets: c.acc.Delegated}
+	return cache.Marshal()
+}
+
+// DelegatedCCache implements [TicketDelegate] for the mechanism in use.
+func (c *negotiateContext) DelegatedCCache() []byte {
+	if !c.done {
+		return nil
+	}
+	if d, ok := c.Mech().(TicketDelegate); ok {
+		return d.DelegatedCCache()
+	}
+	return nil
+}

@@ -48,11 +48,19 @@ func CredSSP(o CredSSPOptions) Mechanism {
 // can log on elsewhere in the user's name.
 type Delegated struct {
 	Domain, User, Password string
+	// CCache is the content of a Kerberos credential cache with the ticket that
+	// the client has forwarded; then the other fields are empty.
+	CCache []byte
 }
 
 // delegated returns what the client of the connection has handed over, nil when
 // nothing.
 func (c *conn) delegated() *Delegated {
+	if d, ok := c.logon.ctx.(authserver.TicketDelegate); ok {
+		if cache := d.DelegatedCCache(); cache != nil {
+			return &Delegated{CCache: cache}
+		}
+	}
 	d, ok := c.logon.ctx.(authserver.Delegate)
 	if !ok {
 		return nil
