@@ -50,6 +50,19 @@ var proxyDropsContext = Cause{
 	Remedy: "reach the host directly or by CONNECT",
 }
 
+// brokenCauses explain logons that break off after the credentials were presented.
+var brokenCauses = []Cause{
+	{
+		ID: "wrong-password", Text: "user name or password is wrong, and the server hangs up instead of saying so",
+		Check: "event 4625 in the host's security log",
+	},
+	{
+		ID: "interrupted", Text: "host or network failed during the logons",
+		Check:  "winrm id -r:HOST from another computer",
+		Remedy: "it is tried again after a quarter of an hour, or after Gate.Forget",
+	},
+}
+
 // statusCauses are what a listener's other answers mean.
 var statusCauses = map[int][]Cause{
 	http.StatusBadRequest: {{

@@ -48,6 +48,10 @@ type Error struct {
 	Remembered bool
 	RefusedBy  string
 	RefusedAt  time.Time
+	// Broken says that what is remembered is no refusal but logons that broke
+	// off after the credentials had been put before the server, twice in a row.
+	// They are tried again after a while; see [Logon].
+	Broken bool
 
 	// Causes are candidates in order of likelihood: a bare 401 has no reason.
 	Causes []Cause
@@ -65,6 +69,9 @@ func (e *Error) Error() string {
 	}
 	fmt.Fprintf(&b, " at %s ", e.Host)
 	switch {
+	case e.Remembered && e.Broken:
+		fmt.Fprintf(&b, "not tried: logons with these credentials, the last one to %s at %s, broke off without a word, "+
+			"which may count as failed ones", e.RefusedBy, e.RefusedAt.Format(time.TimeOnly))
 	case e.Remembered:
 		fmt.Fprintf(&b, "not tried: %s refused these credentials at %s", e.RefusedBy, e.RefusedAt.Format(time.TimeOnly))
 	case e.Refused:

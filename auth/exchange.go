@@ -55,6 +55,9 @@ func (c *conn) exchange(ctx context.Context, m *message, info ExchangeInfo) (o o
 	resp, err := c.http.Exchange(ctx, req, c.t.cfg.MaxResponse)
 	if err != nil {
 		o = c.lost(ctx, err)
+		if a != nil && ctx.Err() == nil && MayBeProcessed(o.err) {
+			a.breakOff(c.firstMessage(0).broken(o.err))
+		}
 	} else {
 		info.Status, info.Received = resp.Status, len(resp.Body.Bytes())
 		o = c.receive(ctx, resp, a)
@@ -181,13 +184,18 @@ func (c *conn) judge(ctx context.Context, r *http1.Response, a *attempt) outcome
 	return outcome{resp: c.response(r, "", nil), why: "answered in clear"}
 }
 
+// firstMessage describes a message that is part of the logon, or all of it.
+func (c *conn) firstMessage(status int) *logon {
+	return &logon{
+		mech: c.t.cfg.Mechanism, session: c.session, account: c.t.account, host: c.t.endpoint.name(),
+		leg: min(status, 1), status: status, sent: true,
+	}
+}
+
 // unauthorized tells a refused logon from a context that the server has lost.
 func (c *conn) unauthorized(r *http1.Response, a *attempt) outcome {
-	l := &logon{
-		mech: c.t.cfg.Mechanism, session: c.session, account: c.t.account, host: c.t.endpoint.name(),
-		leg: 1, status: r.Status, sent: true,
-		offered: readOffers(r.Header.Values("WWW-Authenticate"), c.t.cfg.Mechanism.Scheme()).schemes,
-	}
+	l := c.firstMessage(r.Status)
+	l.offered = readOffers(r.Header.Values("WWW-Authenticate"), c.t.cfg.Mechanism.Scheme()).schemes
 	if c.authorizer == nil && !c.open {
 		e := l.failure(nil, false)
 		e.Causes = []Cause{proxyDropsContext}
@@ -212,11 +220,9 @@ func (c *conn) finish(ctx context.Context, r *http1.Response, a *attempt) error 
 			err = errUnproven
 		}
 		if err != nil {
-			l := &logon{
-				mech: c.t.cfg.Mechanism, session: c.session, account: c.t.account, host: c.t.endpoint.name(),
-				leg: 1, status: r.Status, sent: true,
+			return &ResponseError{
+				Host: c.t.endpoint.name(), Status: r.Status, Err: c.firstMessage(r.Status).failure(err, false),
 			}
-			return &ResponseError{Host: c.t.endpoint.name(), Status: r.Status, Err: l.failure(err, false)}
 		}
 	}
 	c.open, c.done = false, true

@@ -103,23 +103,51 @@ func keyOf(c Credentials) gateKey {
 // wait for its outcome. A secret that was refused before it ever succeeded is
 // refused everywhere from then on. Once it has succeeded somewhere, refusals
 // are remembered for the host that gave them.
+//
+// A logon that breaks off after the secret was put before the server, without a
+// word about it, may have been counted there all the same: some servers drop the
+// connection on a wrong password. Two such in a row are taken for a refusal,
+// within the same bounds, for a quarter of an hour; then one more is risked at a
+// time. A network that fails just then costs that time, a wrong password never
+// more failed logons than lock-out policies bear.
 type Logon struct {
 	name         string
 	passwordFunc func(context.Context) (string, error) // keeps the address in the key from being reused
 
-	mu      sync.Mutex
-	proven  bool
-	refused *Error
-	trying  chan struct{} // closed when the attempt in progress ends; nil when there is none
-	hosts   map[string]*hostLogon
+	mu     sync.Mutex
+	proven bool
+	record // of all hosts, until it is proven
+	hosts  map[string]*hostLogon
 }
 
 // A hostLogon is the state of one account at one host.
 type hostLogon struct {
-	proven  bool
-	refused *Error
-	trying  chan struct{}
+	proven bool
+	record
 }
+
+// A record is what came of the logons of one account, at one host or at all.
+type record struct {
+	refused *Error
+	broken  int           // logons in a row without a word after the secret was presented
+	trying  chan struct{} // closed when the attempt in progress ends; nil when there is none
+}
+
+const (
+	maxBroken  = 2
+	brokenRest = 15 * time.Minute // lock-out policies count over ten to thirty
+)
+
+// stands returns the refusal, nil when there is none any more.
+func (r *record) stands() *Error {
+	if r.refused != nil && r.refused.Broken && time.Since(r.refused.RefusedAt) >= brokenRest {
+		r.refused = nil
+	}
+	return r.refused
+}
+
+// forget leaves an attempt in progress alone.
+func (r *record) forget() { r.refused, r.broken = nil, 0 }
 
 // Name returns the account for texts. It never holds the secret.
 func (l *Logon) Name() string { return l.name }
@@ -128,11 +156,11 @@ func (l *Logon) Name() string { return l.name }
 func (l *Logon) Forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.refused = nil
 	l.proven = false
+	l.forget()
 	for _, h := range l.hosts {
-		h.refused = nil
 		h.proven = false
+		h.forget()
 	}
 }
 
@@ -148,9 +176,9 @@ func (l *Logon) Refused(host string) *Error {
 
 // remembered returns the refusal that stands for host. l.mu is held.
 func (l *Logon) remembered(host string) *Error {
-	refused := l.refused
+	refused := l.stands()
 	if h := l.hosts[host]; refused == nil && h != nil {
-		refused = h.refused
+		refused = h.stands()
 	}
 	if refused == nil {
 		return nil
@@ -226,6 +254,7 @@ type attempt struct {
 func (a *attempt) prove() {
 	a.end(func(l *Logon, h *hostLogon) {
 		l.proven, h.proven = true, true
+		l.broken, h.broken = 0, 0
 	})
 }
 
@@ -235,12 +264,33 @@ func (a *attempt) refuse(err *Error) {
 		kept := *err
 		kept.RefusedAt = time.Now()
 		h.proven = false
-		if l.proven {
-			h.refused = &kept
+		l.recordFor(h).refused = &kept
+	})
+}
+
+// breakOff records that the secret was presented and nothing was said about it.
+// Where it has been accepted before, that is no reason for doubt: hosts restart.
+func (a *attempt) breakOff(err *Error) {
+	a.end(func(l *Logon, h *hostLogon) {
+		if h.proven {
 			return
 		}
-		l.refused = &kept
+		r := l.recordFor(h)
+		if r.broken++; r.broken < maxBroken {
+			return
+		}
+		kept := *err
+		kept.Broken, kept.RefusedAt = true, time.Now()
+		r.refused = &kept
 	})
+}
+
+// recordFor returns where a refusal at h counts. l.mu is held.
+func (l *Logon) recordFor(h *hostLogon) *record {
+	if l.proven {
+		return &h.record
+	}
+	return &l.record
 }
 
 // inconclusive records that nothing was learnt: the next waiter tries.

@@ -305,3 +305,129 @@ func TestDeadHostHoldsUpNobody(t *testing.T) {
 		}
 	})
 }
+
+// A server that hangs up on a wrong password is not asked again and again: two
+// logons without a word are enough, whoever makes them and wherever.
+func TestLogonsThatBreakOff(t *testing.T) {
+	for _, tt := range []struct {
+		name, answer string
+		cut          bool
+		after        time.Duration
+	}{
+		{name: "hangs up", answer: "drop"},
+		{name: "half an answer", answer: "HTTP/1.1 40", cut: true},
+		{name: "no HTTP", answer: "garbage\r\n", cut: true},
+		{name: "502", answer: httpAnswer(502, "", "")},
+		{name: "silence", answer: "drop", after: time.Minute}, // beyond ConnectTimeout
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				bad := creds()
+				bad.Password = "wrong"
+				counts := func(i int, s *server) {
+					s.intercept = func(r *received) string {
+						if r.nth%2 == 1 {
+							return ""
+						}
+						s.fail()
+						time.Sleep(tt.after)
+						if tt.cut {
+							time.AfterFunc(time.Millisecond, func() { _ = r.nc.Close() })
+						}
+						return tt.answer
+					}
+				}
+				servers, transports := fanOut(t, 10, counts, func(int) auth.Mechanism { return toyauth.New(toyauth.TwoLegs, bad) })
+				var wg sync.WaitGroup
+				var remembered atomic.Int64
+				for i, tr := range transports {
+					for range 10 {
+						wg.Go(func() {
+							ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+							defer cancel()
+							err := postTo(ctx, tr, i)
+							if !assert.Error(t, err) {
+								return
+							}
+							if e, ok := errors.AsType[*auth.Error](err); ok && e.Remembered {
+								remembered.Add(1)
+								assert.True(t, e.Broken)
+								assert.False(t, e.Refused)
+								assert.Equal(t, "user", e.Account)
+								assert.Equal(t, []string{"wrong-password", "interrupted"}, causeIDs(e))
+								assert.NotErrorIs(t, err, context.DeadlineExceeded, "that was somebody else's")
+								assert.Contains(t, err.Error(), "broke off without a word")
+							}
+						})
+					}
+				}
+				wg.Wait()
+				assert.Equal(t, 2, failures(servers))
+				assert.EqualValues(t, 98, remembered.Load())
+
+				// One more in each quarter of an hour.
+				for range 4 {
+					time.Sleep(15 * time.Minute)
+					for i, tr := range transports {
+						require.Error(t, postTo(t.Context(), tr, i))
+					}
+				}
+				assert.Equal(t, 6, failures(servers))
+
+				// What was forgotten on purpose may be tried again.
+				bad.Gate.Forget(bad)
+				for i, tr := range transports {
+					require.Error(t, postTo(t.Context(), tr, i))
+				}
+				assert.Equal(t, 8, failures(servers))
+				for i := range servers {
+					_ = transports[i].Close()
+					servers[i].stop()
+				}
+			})
+		})
+	}
+}
+
+// With Basic the message itself presents the password.
+func TestBasicLogonsThatBreakOff(t *testing.T) {
+	bad := creds()
+	bad.Password = "wrong"
+	servers, transports := fanOut(t, 5, func(_ int, s *server) {
+		s.intercept = func(*received) string { s.fail(); return "drop" }
+	}, func(int) auth.Mechanism { return auth.BasicInsecure(bad) })
+	for range 3 {
+		for i, tr := range transports {
+			require.Error(t, postTo(t.Context(), tr, i))
+		}
+	}
+	assert.Equal(t, 2, failures(servers))
+}
+
+// A host that restarts in the middle of logons does not put credentials under
+// suspicion that it has accepted before; elsewhere they are suspect there only.
+func TestLogonsThatBreakOffAfterSuccess(t *testing.T) {
+	c := creds()
+	servers, transports := fanOut(t, 3, nil, func(int) auth.Mechanism { return toyauth.New(toyauth.TwoLegs, c) })
+	require.NoError(t, postTo(t.Context(), transports[0], 0))
+	var down atomic.Bool
+	down.Store(true)
+	for i := range 2 {
+		servers[i].mu.Lock()
+		servers[i].intercept = func(r *received) string { return on(r.nth == 2 && down.Load(), "drop") }
+		servers[i].mu.Unlock()
+		servers[i].closeConns()
+	}
+	for range 5 {
+		lost, ok := errors.AsType[*auth.ConnectionLostError](postTo(t.Context(), transports[0], 0))
+		require.True(t, ok)
+		assert.False(t, lost.Sent, "the message")
+	}
+	for i := range 5 {
+		e, ok := errors.AsType[*auth.Error](postTo(t.Context(), transports[1], 1))
+		assert.Equal(t, i >= 2, ok && e.Remembered && e.Broken)
+	}
+	require.NoError(t, postTo(t.Context(), transports[2], 2))
+	down.Store(false)
+	require.NoError(t, postTo(t.Context(), transports[0], 0))
+}

@@ -48,6 +48,7 @@ type logon struct {
 	sent    bool // a token has left
 	closing bool // the server closes after its last answer, which may tell why
 	heard   bool // a token has come
+	silent  bool // the credentials were presented, and nothing was said about them
 
 	// open says that the first sealed message finishes the logon. The attempt's
 	// verdict is then left to whoever sends it.
@@ -67,6 +68,8 @@ func (l *logon) run(ctx context.Context) error {
 		l.attempt.prove()
 	case refused != nil && refused.Refused && !refused.Remembered:
 		l.attempt.refuse(refused)
+	case l.silent:
+		l.attempt.breakOff(l.broken(err))
 	default:
 		l.attempt.inconclusive()
 	}
@@ -140,6 +143,7 @@ func (l *logon) legs(ctx context.Context) error {
 func (l *logon) next(o offers) (Leg, error) {
 	switch {
 	case !isSuccess(l.status) && !isUnauthorized(l.status):
+		l.silent = l.presented()
 		return Leg{}, l.failure(nil, false)
 	case o.err != nil:
 		return Leg{}, l.failure(fmt.Errorf("token: %w", o.err), isUnauthorized(l.status) && l.presented())
@@ -224,10 +228,11 @@ func (l *logon) authorize(ctx context.Context, ra RequestAuthorizer) error {
 
 // lost tells of an exchange of the logon without an answer.
 func (l *logon) lost(ctx context.Context, err error) error {
+	e, ok := errors.AsType[*http1.Error](err)
+	l.silent = l.presented() && (!ok || e.Sent)
 	if ctx.Err() != nil {
 		return contextError(ctx)
 	}
-	e, ok := errors.AsType[*http1.Error](err)
 	switch {
 	case ok && errors.Is(err, http1.ErrTLS):
 		return &DialError{
@@ -245,6 +250,21 @@ func (l *logon) lost(ctx context.Context, err error) error {
 		gone.Remedy = "if the port expects TLS, use https:// (WinRM's port 5986)"
 	}
 	return gone
+}
+
+// errGaveUp stands for the end of a caller's context, which is not that of those
+// who are told about it later.
+var errGaveUp = errors.New("the caller gave up waiting for the answer")
+
+// broken is what is remembered of a logon that broke off after the credentials
+// had been presented.
+func (l *logon) broken(err error) *Error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		err = errGaveUp
+	}
+	e := l.failure(err, false)
+	e.Causes = brokenCauses
+	return e
 }
 
 // failure makes the error of this logon.
