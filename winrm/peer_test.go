@@ -2,6 +2,7 @@ package winrm_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/base64"
 	"fmt"
 	"io"
@@ -241,4 +242,10 @@ func created(id string) string {
 	return `<x:ResourceCreated><a:Address>http://peer.invalid:5985/wsman</a:Address><a:ReferenceParameters>` +
 		`<w:ResourceURI>http://schemas.microsoft.com/wbem/wsman/1/windows/shell/cmd</w:ResourceURI>` +
 		`<w:SelectorSet><w:Selector Name="ShellId">` + id + `</w:Selector></w:SelectorSet></a:ReferenceParameters></x:ResourceCreated>`
+}
+
+// deadDial is a network that swallows everything.
+func deadDial(ctx context.Context, _, _ string) (net.Conn, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
 }

@@ -49,10 +49,15 @@ func (e *execution) receive() outcome {
 			// back, but the rest, and the exit code, are still to be had.
 			e.noteLost(err)
 			if lost++; lost > maxLost {
+				if e.unconfirmed != nil && !heard {
+					err = both(e.unconfirmed, err)
+				}
 				return outcome{err: err}
 			}
 		case e.unconfirmed != nil && !heard && faultCode(err) == codeUnknownID:
 			return outcome{err: &CommandLostError{Err: e.unconfirmed, Asked: err}}
+		case e.unconfirmed != nil && !heard:
+			return outcome{err: both(e.unconfirmed, err)} // it may never have begun
 		default:
 			return outcome{err: err}
 		}

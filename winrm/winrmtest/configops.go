@@ -36,7 +36,9 @@ func (s *Server) configOps(suffix string) map[string]operation {
 	case hostconfig.Class(suffix):
 		return s.entryOps(suffix)
 	case suffix == "plugin":
-		return map[string]operation{wsman.ActionGet: s.getPlugin, wsman.ActionEnumerate: s.enumerate}
+		return map[string]operation{wsman.ActionGet: s.getPlugin, wsman.ActionPut: s.putPlugin, wsman.ActionEnumerate: s.enumerate}
+	case suffix == "service/security":
+		return s.securityOps()
 	case suffix == "winrs/customremoteshell":
 		refuse := func(*call) *soap.Fault { return soap.New(soap.CustomShellDeprecated, "") }
 		return map[string]operation{wsman.ActionGet: refuse, wsman.ActionEnumerate: refuse, wsman.ActionCreate: refuse}
@@ -97,6 +99,49 @@ func (s *Server) getPlugin(c *call) *soap.Fault {
 		return soap.New(soap.InsufficientSelectors, "")
 	}
 	return s.config.EncodePlugin(c.out, name)
+}
+
+func (s *Server) putPlugin(c *call) *soap.Fault {
+	name, ok := c.req.Selector("Name")
+	if !ok {
+		return soap.New(soap.InsufficientSelectors, "")
+	}
+	if f := s.config.PutPlugin(name, c.req.Body); f != nil {
+		return f
+	}
+	return s.config.EncodePlugin(c.out, name)
+}
+
+// securityOps are the operations on rules for who may use a plug-in's resource.
+func (s *Server) securityOps() map[string]operation {
+	with := func(do func(c *call, uri string) *soap.Fault) operation {
+		return func(c *call) *soap.Fault {
+			uri, ok := c.req.Selector("Uri")
+			if !ok {
+				return soap.New(soap.InsufficientSelectors, "")
+			}
+			return do(c, uri)
+		}
+	}
+	return map[string]operation{
+		wsman.ActionGet: with(func(c *call, uri string) *soap.Fault { return s.config.EncodeSecurity(c.out, uri) }),
+		wsman.ActionPut: with(func(c *call, uri string) *soap.Fault {
+			if f := s.config.PutSecurity(uri, false, c.req.Body); f != nil {
+				return f
+			}
+			return s.config.EncodeSecurity(c.out, uri)
+		}),
+		wsman.ActionCreate: with(func(c *call, uri string) *soap.Fault {
+			if f := s.config.PutSecurity(uri, true, c.req.Body); f != nil {
+				return f
+			}
+			c.out.Start("x:ResourceCreated")
+			soap.Reference(c.out, s.URL, c.req.ResourceURI, c.req.Selectors)
+			c.out.End()
+			return nil
+		}),
+		wsman.ActionDelete: with(func(_ *call, uri string) *soap.Fault { return s.config.DeleteSecurity(uri) }),
+	}
 }
 
 // listConfig are the entries of a configuration resource, for Enumerate.

@@ -2,6 +2,7 @@ package hostconfig
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -27,7 +28,7 @@ type Tree struct {
 func New(logon func(user, password string) bool) *Tree {
 	return &Tree{
 		values: make(map[string]string), policy: make(map[string]bool),
-		plugins: defaultPlugins, logon: logon,
+		plugins: slices.Clone(defaultPlugins), logon: logon,
 	}
 }
 
