@@ -44,6 +44,11 @@ type Config struct {
 	// reconnected to only by the session that made them. "": a random one.
 	SessionID string
 
+	// AuthScheme is the HTTP authentication scheme by which HTTPClient logs on,
+	// such as "Negotiate"; "" when that is not known. No message depends on it:
+	// it lets those who change the host's configuration see what they stand on.
+	AuthScheme string
+
 	// Trace, if not nil, is told about exchanges.
 	Trace *Trace
 }
@@ -115,6 +120,9 @@ func (cfg *Config) setDefaults() {
 
 // Endpoint returns the URL of the endpoint.
 func (c *Client) Endpoint() string { return c.endpoint }
+
+// AuthScheme returns the authentication scheme that the configuration names.
+func (c *Client) AuthScheme() string { return c.cfg.AuthScheme }
 
 // SessionID returns the session's id, with its prefix "uuid:".
 func (c *Client) SessionID() string { return c.cfg.SessionID }
