@@ -2,14 +2,16 @@ package bench_test
 
 import (
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 )
 
 // cost is what one operation of one contestant took.
 type cost struct {
-	time, cpu     time.Duration
+	cpu           time.Duration
 	allocs, bytes float64
+	op            func() error
 }
 
 // A group is a set of contestants that do the same work.
@@ -43,7 +45,7 @@ func (g *group) run(b *testing.B, name string, size int64, op func() error) {
 		n := float64(b.N)
 		b.ReportMetric(float64(cpu)/n, "cpu-ns/op")
 		g.add(name, cost{
-			time:   b.Elapsed() / time.Duration(b.N),
+			op:     op,
 			cpu:    cpu / time.Duration(b.N),
 			allocs: float64(after.Mallocs-before.Mallocs) / n,
 			bytes:  float64(after.TotalAlloc-before.TotalAlloc) / n,
@@ -87,9 +89,13 @@ func (g *group) ratios(b *testing.B, base string) {
 			continue
 		}
 		other := g.costs[name]
+		var times float64 // measured once: the framework calls again with a larger b.N
 		b.Run("ratio/"+name, func(b *testing.B) {
 			b.ReportMetric(0, "ns/op") // not shown
-			b.ReportMetric(float64(other.time)/float64(ours.time), "x-time")
+			if times == 0 {
+				times = compare(b, other.op, ours.op)
+			}
+			b.ReportMetric(times, "x-time")
 			b.ReportMetric(other.allocs/max(ours.allocs, 1), "x-allocs")
 			b.ReportMetric(other.bytes/max(ours.bytes, 1), "x-bytes")
 			if ours.cpu > 0 && other.cpu > 0 {
@@ -97,4 +103,34 @@ func (g *group) ratios(b *testing.B, base string) {
 			}
 		})
 	}
+}
+
+// compare returns how many times as long as the base the other operation takes.
+// They take turns, so that what else the machine does slows both, and the medians
+// count: the fastest round of a contestant is one in which its garbage was not
+// collected.
+func compare(b *testing.B, other, base func() error) float64 {
+	b.Helper()
+	const most, limit = 100, 2 * time.Second
+	var slow, fast []time.Duration
+	began := time.Now()
+	for len(fast) < most && time.Since(began) < limit {
+		slow = append(slow, duration(b, other))
+		fast = append(fast, duration(b, base))
+	}
+	return float64(median(slow)) / float64(median(fast))
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func duration(b *testing.B, op func() error) time.Duration {
+	b.Helper()
+	began := time.Now()
+	if err := op(); err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(began)
 }
