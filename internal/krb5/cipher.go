@@ -16,6 +16,8 @@ type usageCipher struct {
 	cts *cts
 	mac hash.Hash
 	sum [64]byte // scratch for the MAC
+	// tail is the end of a ciphertext in two pieces, see openSplit.
+	tail [16]byte
 
 	rc4Usage []byte // RC4 only: HMAC(K, usage)
 }
@@ -80,6 +82,28 @@ func (c *usageCipher) openAES(b, mac []byte) error {
 	}
 	c.cts.decrypt(b)
 	c.mac.Write(b)
+	if !hmac.Equal(sumInto(c.mac, c.sum[:], c.p.macSize), mac) {
+		return ErrIntegrity
+	}
+	return nil
+}
+
+// openSplit is openAES for a ciphertext in two pieces, the second in c.tail.
+func (c *usageCipher) openSplit(head, mac []byte) error {
+	c.mac.Reset()
+	if c.p.sha2 {
+		c.mac.Write(zeroIV[:])
+		c.mac.Write(head)
+		c.mac.Write(c.tail[:])
+		if !hmac.Equal(sumInto(c.mac, c.sum[:], c.p.macSize), mac) {
+			return ErrIntegrity
+		}
+		c.cts.decryptSplit(head, &c.tail)
+		return nil
+	}
+	c.cts.decryptSplit(head, &c.tail)
+	c.mac.Write(head)
+	c.mac.Write(c.tail[:])
 	if !hmac.Equal(sumInto(c.mac, c.sum[:], c.p.macSize), mac) {
 		return ErrIntegrity
 	}

@@ -224,6 +224,9 @@ func (c *Context) openSealed(b []byte, header [tokHeader]byte, ec, rrc int) ([]b
 	if len(b) < c.open.p.confounder+ec+tokHeader+mac {
 		return nil, errToken
 	}
+	if ec == 0 && rrc == tokHeader+mac {
+		return c.openUsual(b, header)
+	}
 	var saved []byte
 	if ec != 0 {
 		saved = append(saved, b...)
@@ -234,6 +237,21 @@ func (c *Context) openSealed(b []byte, header [tokHeader]byte, ec, rrc int) ([]b
 		plain, err = c.openRotated(b, header, ec, rrc+ec)
 	}
 	return plain, err
+}
+
+// openUsual opens the layout that everybody sends over HTTP: rotated by header
+// and MAC, so that these come first. Nothing needs to be moved.
+func (c *Context) openUsual(b []byte, header [tokHeader]byte) ([]byte, error) {
+	mac := c.open.p.macSize
+	copy(c.open.tail[:], b)
+	head := b[tokHeader+mac:]
+	if err := c.open.openSplit(head, b[tokHeader:tokHeader+mac]); err != nil {
+		return nil, err
+	}
+	if !hmac.Equal(c.open.tail[:], header[:]) {
+		return nil, ErrIntegrity
+	}
+	return head[c.open.p.confounder:], nil
 }
 
 func (c *Context) openRotated(b []byte, header [tokHeader]byte, ec, rrc int) ([]byte, error) {

@@ -16,6 +16,8 @@ type cts struct {
 	enc, dec cipher.BlockMode
 	last     [aes.BlockSize]byte // scratch; here so that it does not escape per message
 	prev     [aes.BlockSize]byte
+	before   [aes.BlockSize]byte
+	split    [2 * aes.BlockSize]byte
 }
 
 func newCTS(key []byte) (*cts, error) {
@@ -83,4 +85,33 @@ func (c *cts) decrypt(b []byte) {
 	copy(prev, c.prev[:])
 	copy(b[n-r:], c.last[:r])
 	c.dec.CryptBlocks(full, full)
+}
+
+// decryptSplit decrypts a ciphertext whose last 16 bytes stand elsewhere, both
+// parts in place: so it is in a rotated token, and moving a big message to
+// decrypt it would cost a tenth of the time.
+func (c *cts) decryptSplit(head []byte, tail *[aes.BlockSize]byte) {
+	n := len(head) + len(tail)
+	r := (n-1)%aes.BlockSize + 1
+	whole := n - r - aes.BlockSize // where C(n) begins; all before it is plain CBC
+	clear(c.before[:])
+	if whole > 0 {
+		copy(c.before[:], head[whole-aes.BlockSize:whole])
+	}
+	// The end is C(n) and the first r bytes of C(n-1); see decrypt.
+	k := copy(c.split[:], head[whole:])
+	copy(c.split[k:], tail[:])
+	c.block.Decrypt(c.last[:], c.split[:aes.BlockSize])
+	copy(c.prev[:], c.last[:])
+	copy(c.prev[:r], c.split[aes.BlockSize:])
+	subtle.XORBytes(c.last[:r], c.last[:r], c.prev[:r])
+	c.block.Decrypt(c.split[:aes.BlockSize], c.prev[:])
+	subtle.XORBytes(c.split[:aes.BlockSize], c.split[:aes.BlockSize], c.before[:])
+	copy(c.split[aes.BlockSize:], c.last[:r])
+	if whole > 0 {
+		c.dec = reuse(c.dec, c.block, cipher.NewCBCDecrypter)
+		c.dec.CryptBlocks(head[:whole], head[:whole])
+	}
+	copy(head[whole:], c.split[:k])
+	copy(tail[:], c.split[k:])
 }
