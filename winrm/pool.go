@@ -2,9 +2,13 @@ package winrm
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"github.com/winrmkit/winrmkit/auth"
 )
 
 // A pool keeps the shells that commands run in. A shell is leased to one command
@@ -19,9 +23,13 @@ import (
 type pool struct {
 	client *Client
 
+	limit int // Config.MaxShells
+
 	mu       sync.Mutex
-	max      int
+	max      int            // of slots; less than limit after the host has refused a shell
+	shrunk   time.Time      // when max was last changed
 	slots    int            // taken
+	opening  int            // of those, shells that are being opened
 	idle     []*Shell       // longest idle first
 	settling map[string]int // shells that will be idle in a moment, by key
 	waiters  []*leaseWaiter // first come first
@@ -35,18 +43,22 @@ type leaseWaiter struct {
 	passed int        // how many that came later were served before
 }
 
-// lease is a shell, or without one a slot to open it.
+// lease is a shell, or without one a slot to open it, or an error.
 type lease struct {
-	shell  *Shell
-	closed bool
+	shell *Shell
+	err   error
 }
 
 // maxPassed is how often a command that waits for room lets others, for which a
 // shell is there, go first.
 const maxPassed = 10
 
+// shrunkFor is how long the host's refusal of a further shell is heeded. The
+// shells that took the room may be another client's, and gone by then.
+const shrunkFor = 30 * time.Second
+
 func newPool(c *Client, maxShells int) *pool {
-	return &pool{client: c, max: maxShells, settling: make(map[string]int)}
+	return &pool{client: c, limit: maxShells, max: maxShells, settling: make(map[string]int)}
 }
 
 // poolKey tells shells apart that differ in what a command can ask for.
@@ -66,9 +78,13 @@ func (p *pool) lease(ctx context.Context, key string, opts ShellOptions) (*Shell
 			return l.shell, err
 		}
 		s, err := p.client.openShell(ctx, opts, true)
+		p.opened()
 		if err == nil {
 			s.key = key
 			return s, nil
+		}
+		if _, dead := errors.AsType[*auth.DialError](err); dead && ctx.Err() == nil {
+			p.unreachable(err)
 		}
 		if !p.shrink(err) {
 			return nil, err
@@ -93,8 +109,13 @@ func (p *pool) take(ctx context.Context, key string) (lease, error) {
 	// A shell that is settling is ready after one exchange, which is less than
 	// opening one takes.
 	soon := p.settling[key] > p.waiting(key)
+	if p.max < p.limit && time.Since(p.shrunk) >= shrunkFor {
+		p.max++ // one at a time: no more than one command in so long finds out in vain
+		p.shrunk = time.Now()
+	}
 	if !soon && p.slots < p.max {
 		p.slots++
+		p.opening++
 		p.mu.Unlock()
 		return lease{}, nil
 	}
@@ -115,10 +136,7 @@ func (p *pool) take(ctx context.Context, key string) (lease, error) {
 func (p *pool) wait(ctx context.Context, w *leaseWaiter) (lease, error) {
 	select {
 	case l := <-w.ready:
-		if l.closed {
-			return lease{}, ErrClosed
-		}
-		return l, nil
+		return l, l.err
 	case <-ctx.Done():
 	}
 	p.mu.Lock()
@@ -132,7 +150,8 @@ func (p *pool) wait(ctx context.Context, w *leaseWaiter) (lease, error) {
 		switch {
 		case l.shell != nil:
 			p.put(l.shell)
-		case !l.closed:
+		case l.err == nil:
+			p.opened()
 			p.freeSlot()
 		}
 	default:
@@ -215,10 +234,34 @@ func (p *pool) freeSlot() {
 	if len(p.waiters) > 0 && p.slots <= p.max {
 		w := p.waiters[0]
 		p.waiters = slices.Delete(p.waiters, 0, 1)
+		p.opening++
 		w.ready <- lease{}
 		return
 	}
 	p.slots--
+}
+
+// opened ends what a lease without a shell has begun, whatever came of it.
+func (p *pool) opened() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opening--
+}
+
+// unreachable is told that no connection to the host could be made. When there
+// is no shell whose end the waiting commands could wait for, the attempt was
+// made for all of them: otherwise each would wait its turn to find out for
+// itself. Whoever comes later tries anew.
+func (p *pool) unreachable(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.slots > p.opening+1 { // the caller's slot is still taken
+		return
+	}
+	for _, w := range p.waiters {
+		w.ready <- lease{err: err}
+	}
+	p.waiters = nil
 }
 
 // shrink deals with the error of opening a shell. When the host does not allow
@@ -230,6 +273,7 @@ func (p *pool) shrink(err error) bool {
 	quota := (code == codeMaxShells || code == codeShellsPPQ) && p.slots > 1 && !p.closed
 	if quota {
 		p.max = max(min(p.max, p.slots-1), 1)
+		p.shrunk = time.Now()
 		p.slots--
 	}
 	p.mu.Unlock()
@@ -246,7 +290,7 @@ func (p *pool) close() []*Shell {
 	defer p.mu.Unlock()
 	p.closed = true
 	for _, w := range p.waiters {
-		w.ready <- lease{closed: true}
+		w.ready <- lease{err: ErrClosed}
 	}
 	p.waiters = nil
 	idle := p.idle

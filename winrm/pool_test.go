@@ -1,8 +1,12 @@
 package winrm_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,42 +15,64 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
 
 // Many commands at once: never two in one shell, never more shells or
-// connections than allowed, none starves.
+// connections than allowed, each sent once, none starves. Also with the fewest
+// connections, and in each shell at most so many.
 func TestManyAtOnce(t *testing.T) {
-	var mu sync.Mutex
-	busy := map[string]int{}
-	srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
-		mu.Lock()
-		busy[p.ShellID]++
-		assert.Equal(t, 1, busy[p.ShellID])
-		mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
-		fmt.Fprint(p.Stdout, p.Line)
-		mu.Lock()
-		busy[p.ShellID]--
-		mu.Unlock()
-		return 0
-	})
-	var wg sync.WaitGroup
-	for i := range 50 {
-		wg.Go(func() {
-			out, err := client.Command("x", fmt.Sprint(i)).Output()
-			assert.NoError(t, err)
-			assert.Equal(t, fmt.Sprintf("x %d", i), string(out))
+	for _, limits := range []struct{ conns, shells int }{{0, 0}, {2, 5}, {2, 1}, {8, 20}} {
+		t.Run(fmt.Sprintf("%d connections, %d shells", limits.conns, limits.shells), func(t *testing.T) {
+			var mu sync.Mutex
+			busy := map[string]int{}
+			srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
+				mu.Lock()
+				busy[p.ShellID]++
+				assert.Equal(t, 1, busy[p.ShellID])
+				mu.Unlock()
+				time.Sleep(5 * time.Millisecond)
+				fmt.Fprint(p.Stdout, p.Line)
+				mu.Lock()
+				busy[p.ShellID]--
+				mu.Unlock()
+				return 0
+			}, func(cfg *winrm.Config) { cfg.MaxConns, cfg.MaxShells = limits.conns, limits.shells })
+			var wg sync.WaitGroup
+			for i := range 50 {
+				wg.Go(func() {
+					out, err := client.Command("x", fmt.Sprint(i)).Output()
+					assert.NoError(t, err)
+					assert.Equal(t, fmt.Sprintf("x %d", i), string(out))
+				})
+			}
+			within(t, 20*time.Second, wg.Wait)
+			require.NoError(t, client.Close())
+			st := srv.Stats()
+			assert.Equal(t, 50, st.Exchanges["Command"])
+			assert.Equal(t, 50, st.TotalCommands)
+			assert.LessOrEqual(t, st.PeakShells, cmp.Or(limits.shells, winrm.DefaultMaxShells))
+			assert.LessOrEqual(t, st.PeakConnections, cmp.Or(limits.conns, auth.DefaultMaxConns))
+			assert.Zero(t, st.Shells)
+			assert.Zero(t, st.Commands)
+			assert.Len(t, commandIDs(srv), 50, "each with an id of its own")
 		})
 	}
-	within(t, 20*time.Second, wg.Wait)
-	require.NoError(t, client.Close())
-	st := srv.Stats()
-	assert.Equal(t, 50, st.Exchanges["Command"])
-	assert.LessOrEqual(t, st.PeakShells, winrm.DefaultMaxShells)
-	assert.LessOrEqual(t, st.PeakConnections, 4)
-	assert.Zero(t, st.Shells)
+}
+
+// commandIDs are the ids that Command was sent with.
+func commandIDs(srv *winrmtest.Server) map[string]bool {
+	ids := map[string]bool{}
+	for _, x := range srv.Exchanges() {
+		if strings.HasSuffix(x.Action, "/Command") {
+			_, rest, _ := strings.Cut(string(x.Request), `CommandId="`)
+			id, _, _ := strings.Cut(rest, `"`)
+			ids[id] = true
+		}
+	}
+	return ids
 }
 
 // More silent commands than connections for polls: each is served in turn.
@@ -115,6 +141,69 @@ func TestQuotaOfShells(t *testing.T) {
 	}
 	within(t, 20*time.Second, wg.Wait)
 	assert.LessOrEqual(t, srv.Stats().PeakShells, 2)
+}
+
+// The room that others took comes back, and is used again.
+func TestQuotaOfShellsRecovers(t *testing.T) {
+	inBubble(t, func(*winrmtest.Proc) uint32 {
+		time.Sleep(time.Second)
+		return 0
+	}, nil, func(t *testing.T, srv *winrmtest.Server, client *winrm.Client) {
+		ten := func() {
+			var wg sync.WaitGroup
+			for range 10 {
+				wg.Go(func() { assert.NoError(t, client.Command("x").Run()) })
+			}
+			wg.Wait()
+		}
+		require.NoError(t, srv.Set("Winrs/MaxShellsPerUser", "2"))
+		ten()
+		assert.Equal(t, 2, srv.Stats().PeakShells)
+		refused := srv.Stats().Exchanges["Create"] - srv.Stats().TotalShells
+		assert.LessOrEqual(t, refused, 3)
+		ten()
+		assert.Equal(t, refused, srv.Stats().Exchanges["Create"]-srv.Stats().TotalShells, "not tried again at once")
+		require.NoError(t, srv.Set("Winrs/MaxShellsPerUser", "30"))
+		for range 3 {
+			time.Sleep(time.Minute)
+			ten()
+		}
+		assert.Equal(t, 5, srv.Stats().PeakShells)
+	})
+}
+
+// Many commands wait for a host that does not answer: they learn it together,
+// and who comes after asks anew.
+func TestDeadHostIsFoundOutOnce(t *testing.T) {
+	dead := true
+	inBubble(t, echo, func(cfg *winrm.Config) {
+		dial := cfg.Dial
+		cfg.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if dead {
+				return deadDial(ctx, network, addr)
+			}
+			return dial(ctx, network, addr)
+		}
+	}, func(t *testing.T, srv *winrmtest.Server, client *winrm.Client) {
+		dead = true
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				_, ok := errors.AsType[*auth.DialError](client.Command("x").Run())
+				assert.True(t, ok)
+			})
+		}
+		wg.Wait()
+		assert.LessOrEqual(t, time.Since(began), 2*auth.DefaultConnectTimeout)
+		dead = false
+		lasts(t, 0, func() { require.NoError(t, client.Command("x").Run()) })
+		for range 100 {
+			wg.Go(func() { assert.NoError(t, client.Command("x").Run()) })
+		}
+		wg.Wait()
+		assert.LessOrEqual(t, srv.Stats().PeakShells, winrm.DefaultMaxShells)
+	})
 }
 
 // On Command these faults mean that nothing was started: once more, in a new

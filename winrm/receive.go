@@ -49,19 +49,24 @@ func (e *execution) receive() outcome {
 			// back, but the rest, and the exit code, are still to be had.
 			e.noteLost(err)
 			if lost++; lost > maxLost {
-				if e.unconfirmed != nil && !heard {
-					err = both(e.unconfirmed, err)
-				}
-				return outcome{err: err}
+				return e.unheard(err, heard)
 			}
-		case e.unconfirmed != nil && !heard && faultCode(err) == codeUnknownID:
-			return outcome{err: &CommandLostError{Err: e.unconfirmed, Asked: err}}
-		case e.unconfirmed != nil && !heard:
-			return outcome{err: both(e.unconfirmed, err)} // it may never have begun
 		default:
-			return outcome{err: err}
+			return e.unheard(err, heard)
 		}
 	}
+}
+
+// unheard is the outcome of a command that is given up because of err. When the
+// host has never confirmed that it began, that is told too.
+func (e *execution) unheard(err error, heard bool) outcome {
+	switch {
+	case e.unconfirmed == nil || heard:
+		return outcome{err: err}
+	case faultCode(err) == codeUnknownID:
+		return outcome{err: &CommandLostError{Err: e.unconfirmed, Asked: err}}
+	}
+	return outcome{err: both(e.unconfirmed, err)}
 }
 
 // pace keeps a host that says "nothing yet" without waiting from being asked
