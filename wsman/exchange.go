@@ -64,6 +64,8 @@ type exchange struct {
 	messageID string
 	wait      time.Duration // for the answer, from the moment the request is on the wire
 	anonymous bool          // ask for Identify without credentials
+
+	copyAnswer func([]byte) // sees the answer before it is decoded in place; nil for nobody
 }
 
 // run sends an envelope. The buffer belongs to it.
@@ -127,6 +129,9 @@ func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *Exchang
 		// A transport of ours: it has let go of the request when it answers.
 		// net/http's may still be reading it.
 		putBuffer(envelope)
+	}
+	if x.copyAnswer != nil {
+		x.copyAnswer(raw.data)
 	}
 	return x.parse(httpResp, raw)
 }
