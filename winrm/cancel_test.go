@@ -121,39 +121,6 @@ func TestCmdCancel(t *testing.T) {
 	assert.True(t, called.Load())
 }
 
-// The context ends while each phase is under way: the call comes back, the
-// server is left with nothing.
-func TestCancelInEachPhase(t *testing.T) {
-	for _, action := range []string{"Create", "Command", "Receive", "Send", "Signal"} {
-		for _, drop := range []winrmtest.Fault{{Delay: time.Minute}, {Drop: winrmtest.Silence}} {
-			t.Run(fmt.Sprintf("%s/%v", action, drop.Drop), func(t *testing.T) {
-				srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
-					<-p.Context().Done()
-					return 1
-				})
-				drop.Action = action
-				srv.AddFaults(drop)
-				ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
-				defer cancel()
-				cmd := client.CommandContext(ctx, "x")
-				cmd.WaitDelay = 200 * time.Millisecond
-				if action == "Send" {
-					cmd.Stdin = endless{}
-				}
-				began := time.Now()
-				var err error
-				within(t, 5*time.Second, func() { err = cmd.Run() })
-				assert.ErrorIs(t, err, context.DeadlineExceeded)
-				assert.Less(t, time.Since(began), 1500*time.Millisecond)
-				within(t, 15*time.Second, func() { _ = client.Close() })
-				if action != "Create" || drop.Drop == winrmtest.Silence {
-					assert.Zero(t, srv.Stats().Shells)
-				}
-			})
-		}
-	}
-}
-
 // endless is input without end.
 type endless struct{}
 

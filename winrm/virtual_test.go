@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,7 +25,9 @@ import (
 func inBubble(t *testing.T, h winrmtest.HandlerFunc, change func(*winrm.Config), fn func(t *testing.T, srv *winrmtest.Server, client *winrm.Client)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		srv := winrmtest.NewMemoryServer(h)
+		srv := winrmtest.NewUnstartedServer(h)
+		srv.Record = true
+		srv.StartMemory()
 		defer srv.Close()
 		cfg := srv.Config()
 		if change != nil {
@@ -305,5 +308,131 @@ func TestDialBlackHole(t *testing.T) {
 			_, ok := errors.AsType[*auth.DialError](client.Command("x").Run())
 			assert.True(t, ok)
 		})
+	})
+}
+
+// A context that ends while each phase is under way, against a host that works
+// slowly and one that has gone silent: the call is back within a second of
+// WaitDelay, the host is told to end the command and to delete the shell, and no
+// goroutine is left, or the bubble would not end.
+func TestCancelInEachPhase(t *testing.T) {
+	const (
+		ends  = 10 * time.Second
+		delay = 2 * time.Second
+	)
+	for _, action := range []string{winrmtest.ActionLogon, "Create", "Command", "Receive", "Send", "Signal"} {
+		for name, fault := range map[string]winrmtest.Fault{"slow": {Delay: 40 * time.Second}, "silent": {Drop: winrmtest.Silence}} {
+			t.Run(action+"/"+name, func(t *testing.T) {
+				inBubble(t, func(p *winrmtest.Proc) uint32 {
+					p.Signals() // ctrl_c does not end it
+					<-p.Context().Done()
+					return 1
+				}, nil, func(t *testing.T, srv *winrmtest.Server, client *winrm.Client) {
+					fault.Action = action
+					srv.AddFaults(fault)
+					ctx, cancel := context.WithTimeout(t.Context(), ends)
+					defer cancel()
+					cmd := client.CommandContext(ctx, "x")
+					cmd.WaitDelay = delay
+					if action == "Send" {
+						cmd.Stdin = endless{}
+					}
+					began := time.Now()
+					err := cmd.Run()
+					assert.ErrorIs(t, err, context.DeadlineExceeded)
+					assert.LessOrEqual(t, time.Since(began), ends+delay+time.Second)
+					_ = client.Close()
+					assert.LessOrEqual(t, time.Since(began), ends+delay+15*time.Second, "Close")
+					time.Sleep(time.Minute) // what is slow is done
+					assert.LessOrEqual(t, srv.Stats().Exchanges["Command"], 1)
+					assert.Zero(t, srv.Stats().Commands)
+					switch action {
+					case winrmtest.ActionLogon:
+						assert.Zero(t, srv.Stats().Exchanges["Create"])
+						return
+					case "Create":
+						return // below
+					}
+					assert.Zero(t, srv.Stats().Shells)
+					signals := signals(srv)
+					assert.Contains(t, signals, "terminate")
+					if action == "Receive" {
+						assert.Contains(t, signals, "ctrl_c")
+					}
+					assert.Positive(t, srv.Stats().Exchanges["Delete"])
+				})
+			})
+		}
+	}
+}
+
+// signals are the codes that Signal was sent with, by their last word.
+func signals(srv *winrmtest.Server) []string {
+	var out []string
+	for _, x := range srv.Exchanges() {
+		if strings.HasSuffix(x.Action, "/Signal") {
+			_, rest, _ := strings.Cut(string(x.Request), "/signal/")
+			code, _, _ := strings.Cut(rest, "<")
+			out = append(out, code)
+		}
+	}
+	return out
+}
+
+// A mechanism as slow as one whose KDC is far away.
+type slowMechanism struct {
+	auth.Mechanism
+	auth.Accounter
+	delay time.Duration
+}
+
+type slowSession struct {
+	auth.Session
+	auth.Sealer
+	auth.Presenter
+	delay time.Duration
+}
+
+func (m *slowMechanism) NewSession(p auth.Peer) (auth.Session, error) {
+	s, err := m.Mechanism.NewSession(p)
+	if err != nil {
+		return nil, err
+	}
+	return &slowSession{Session: s, Sealer: s.(auth.Sealer), Presenter: s.(auth.Presenter), delay: m.delay}, nil
+}
+
+func (s *slowSession) Step(ctx context.Context, in auth.Leg) ([]byte, bool, error) {
+	select {
+	case <-time.After(s.delay):
+		return s.Session.Step(ctx, in)
+	case <-ctx.Done():
+		return nil, false, context.Cause(ctx)
+	}
+}
+
+// A client with a hundred calls waiting, whose logons take their time, never
+// takes waiting for a dead host.
+func TestWaitingIsNotDead(t *testing.T) {
+	var slow *slowMechanism
+	inBubble(t, func(p *winrmtest.Proc) uint32 {
+		time.Sleep(20 * time.Second)
+		fmt.Fprint(p.Stdout, p.Line)
+		return 0
+	}, func(cfg *winrm.Config) {
+		slow = &slowMechanism{Mechanism: cfg.Auth, Accounter: cfg.Auth.(auth.Accounter), delay: 9 * time.Second}
+		cfg.Auth, cfg.MaxConns = slow, 3
+	}, func(t *testing.T, srv *winrmtest.Server, client *winrm.Client) {
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				out, err := client.Command("x", fmt.Sprint(i)).Output()
+				assert.NoError(t, err)
+				assert.Equal(t, fmt.Sprintf("x %d", i), string(out))
+			})
+		}
+		wg.Wait()
+		assert.Equal(t, 100, srv.Stats().TotalCommands)
+		assert.Equal(t, 100, srv.Stats().Exchanges["Command"])
+		assert.LessOrEqual(t, srv.Stats().PeakConnections, 3)
 	})
 }
