@@ -70,7 +70,9 @@ func write(t testing.TB, path, text string) {
 // command prepares a program of a realm.
 func command(env []string, stdin string, program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(find(program), args...) //nolint:gosec // programs of the tests
-	cmd.Env = append(os.Environ(), env...)
+	// Daemons start programs from where daemons are, which not every PATH names.
+	cmd.Env = append(os.Environ(), "PATH="+os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin")
+	cmd.Env = append(cmd.Env, env...)
 	if stdin != "" {
 		cmd.Stdin = strings.NewReader(stdin)
 	}
