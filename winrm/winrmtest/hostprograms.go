@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/winrmkit/winrmkit/internal/hostscript"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest/internal/cmdexe"
 )
 
@@ -218,6 +219,18 @@ func powershell(_ context.Context, r *hostRun, c *cmdexe.Call) uint32 {
 	if !ok {
 		fmt.Fprint(c.Stderr, "winrmtest imitates no PowerShell: it takes -Command or -EncodedCommand with one of a few known scripts.\r\n")
 		return 1
+	}
+	if script == hostscript.Bootstrap {
+		data, err := io.ReadAll(c.Stdin)
+		if err != nil {
+			return 1
+		}
+		script = string(data)
+		if s := r.proc.server; s != nil {
+			if code, ok := s.runScript(script, r.proc.User, c.Stdout, c.Stderr); ok {
+				return code
+			}
+		}
 	}
 	script = strings.TrimSpace(script)
 	lower := strings.ToLower(strings.TrimSuffix(script, ";"))

@@ -92,6 +92,7 @@ type Server struct {
 	enums      enumerations
 	objects    *objects
 	events     *eventLog
+	tasks      hostTasks
 	cookie     string
 	sessions   sync.Map // ids of sessions that were given the cookie
 	tls        *tls.Config

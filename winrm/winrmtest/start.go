@@ -252,6 +252,7 @@ func (s *Server) Close() {
 		_ = s.Listener.Close()
 	}
 	s.cancel()
+	s.endTasks()
 	s.closeShells()
 	s.conns.closeAll(true, false)
 	s.wait.Wait()

@@ -19,6 +19,7 @@ type Tree struct {
 	listeners []*entry
 	mappings  []*entry
 	plugins   []plugin
+	history   map[string][]string // by lower-case path: the values that were written
 	// passwords checks the account of a certificate mapping.
 	logon func(user, password string) bool
 }
@@ -27,7 +28,7 @@ type Tree struct {
 // password belong together; nil accepts any.
 func New(logon func(user, password string) bool) *Tree {
 	return &Tree{
-		values: make(map[string]string), policy: make(map[string]bool),
+		values: make(map[string]string), policy: make(map[string]bool), history: make(map[string][]string),
 		plugins: slices.Clone(defaultPlugins), logon: logon,
 	}
 }
@@ -72,8 +73,31 @@ func (t *Tree) Set(path, value string) error {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.values[strings.ToLower(path)] = v
+	t.put(path, v)
 	return nil
+}
+
+// put writes a value; t.mu is held.
+func (t *Tree) put(path, value string) {
+	key := strings.ToLower(path)
+	if t.get(path) != value {
+		t.history[key] = append(t.history[key], value)
+	}
+	t.values[key] = value
+}
+
+// History returns the values that an item was changed to, in order.
+func (t *Tree) History(path string) []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.history[strings.ToLower(path)])
+}
+
+// IsPolicy reports whether an item comes from group policy.
+func (t *Tree) IsPolicy(path string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.policy[strings.ToLower(path)]
 }
 
 // SetPolicy is Set for a value that comes from group policy.
@@ -265,7 +289,7 @@ func (t *Tree) apply(changes []change, readOnly bool) *soap.Fault {
 		}
 	}
 	for _, c := range changes {
-		t.values[strings.ToLower(c.it.path)] = c.value
+		t.put(c.it.path, c.value)
 	}
 	return nil
 }

@@ -1,0 +1,57 @@
+package hostscript
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var calls = []Call{
+	{Op: OpAcquire, ID: "00112233445566778899aabbccddeeff", TTL: 30 * time.Minute},
+	{Op: OpRenew, ID: "00112233445566778899aabbccddeeff", TTL: 90 * time.Second},
+	{Op: OpRelease, ID: "00112233445566778899aabbccddeeff"},
+	{Op: OpLeases},
+	{Op: OpDelegation, Lists: []string{ListFresh, ListNTLM}, Add: []string{"wsman/a", "wsman/*.corp.example"}, Remove: []string{"wsman/b"}},
+	{Op: OpDelegation, Lists: []string{ListFresh}, All: true},
+}
+
+func TestParse(t *testing.T) {
+	for _, c := range calls {
+		got, ok := Parse(c.Text())
+		require.True(t, ok, c.Op)
+		assert.Equal(t, c, got)
+		_, ok = Parse(c.Text() + "\nRemove-Item C:\\ -Recurse")
+		assert.False(t, ok, "a script with more in it is another one")
+		_, ok = Parse(strings.Replace(c.Text(), "Stop", "Continue", 1))
+		assert.False(t, ok)
+	}
+	_, ok := Parse("")
+	assert.False(t, ok)
+}
+
+// The scripts are plain ASCII: the code page of the console does not matter. A
+// task's command line has room for the dead man's script.
+func TestLimits(t *testing.T) {
+	for _, c := range calls {
+		for _, r := range c.Text() {
+			require.True(t, r == '\n' || r >= ' ' && r < 0x7f, "%q", r)
+		}
+	}
+	dead := calls[0].deadman()
+	assert.Less(t, len(dead), 30000) // CreateProcess takes 32767 characters
+	_, err := base64.StdEncoding.DecodeString(dead)
+	require.NoError(t, err)
+}
+
+func TestValid(t *testing.T) {
+	assert.True(t, ValidName("wsman/*.corp.example"))
+	for _, name := range []string{"", "a'b", "a b", "a;b", "$x", "a)", "a\nb"} {
+		assert.False(t, ValidName(name), name)
+	}
+	assert.False(t, ValidID("x"))
+	assert.Equal(t, []map[string]string{{"state": "on", "now": "true"}}, Results("noise\r\nwinrmkit: state=on;now=true\r\n"))
+}
