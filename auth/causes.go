@@ -31,6 +31,24 @@ func explain(session Session, scheme string, status int, presented bool, offered
 	}
 }
 
+// proxyCauses are why a proxy does not let a logon through.
+func proxyCauses(e *Error, presented bool) []Cause {
+	scheme := Cause{
+		ID: "scheme-off", Text: fmt.Sprintf("the proxy does not accept %s", e.Scheme),
+		Remedy: "set ProxyAuth to a mechanism that it offers",
+	}
+	if !presented || len(e.Offered) > 0 && !containsFold(e.Offered, e.Scheme) {
+		return []Cause{scheme}
+	}
+	return []Cause{
+		{
+			ID: "wrong-password", Text: "user name or password is wrong",
+			Check: "the proxy's log, and that of the directory it asks",
+		},
+		scheme,
+	}
+}
+
 func schemeOff(scheme string) Cause {
 	if scheme == "" {
 		return Cause{ID: "logon-wanted", Text: "the service wants a logon", Remedy: "set a Mechanism"}

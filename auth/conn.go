@@ -57,8 +57,9 @@ func (b *budget) spend(ctx context.Context, f func(context.Context) error) error
 
 const connectTries = 3
 
-// errAgain says that a socket was used up before its logon began.
-var errAgain = errors.New("the server closed the connection before the logon")
+// errAgain says that a socket was used up before credentials were presented, and
+// that another one may do.
+var errAgain = errors.New("the server did not take the logon on this connection")
 
 // connect makes a connection and logs on.
 func (t *Transport) connect(ctx context.Context) (*conn, error) {
@@ -216,7 +217,7 @@ func (c *conn) logon(ctx context.Context, a *attempt) error {
 	l := &logon{
 		trace: c.t.trace, mech: c.t.cfg.Mechanism, session: c.session, account: c.t.account,
 		attempt: a, host: c.t.endpoint.name(), seal: c.sealer != nil,
-		tls: c.peer.TLS != nil, send: c.leg,
+		tls: c.peer.TLS != nil, send: c.leg, alias: &c.t.alias,
 	}
 	if err := l.run(ctx); err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/winrmkit/winrmkit/internal/http1"
@@ -38,7 +39,8 @@ type logon struct {
 	attempt *attempt
 	host    string
 	proxy   bool
-	seal    bool // messages will be sealed
+	alias   *atomic.Bool // the peer knows the mechanism by its other scheme word; may be nil
+	seal    bool         // messages will be sealed
 	tls     bool
 	send    sendLeg
 
@@ -74,7 +76,7 @@ func (l *logon) run(ctx context.Context) error {
 		l.attempt.inconclusive()
 	}
 	info := LogonInfo{
-		Host: l.host, Proxy: l.proxy, Mechanism: l.mech.Name(), Scheme: l.mech.Scheme(),
+		Host: l.host, Proxy: l.proxy, Mechanism: l.mech.Name(), Scheme: l.scheme(),
 		Legs: l.leg, Duration: time.Since(start), Err: err,
 	}
 	if l.account != nil {
@@ -138,6 +140,29 @@ func (l *logon) legs(ctx context.Context) error {
 	}
 }
 
+// An aliased mechanism goes by two scheme words. Some proxies know NTLM by its
+// own name only.
+type aliased interface {
+	Mechanism
+	alias() string
+}
+
+// scheme is the word that the logon goes under.
+func (l *logon) scheme() string {
+	if m, ok := l.mech.(aliased); ok && l.alias != nil && l.alias.Load() {
+		return m.alias()
+	}
+	return l.mech.Scheme()
+}
+
+// renamed reports whether the peer offers the mechanism by its other word only,
+// which is then used from the next connection on.
+func (l *logon) renamed(o offers) bool {
+	m, ok := l.mech.(aliased)
+	return ok && l.alias != nil && l.leg == 1 && !o.found && !o.bare &&
+		containsFold(o.schemes, m.alias()) && !l.alias.Swap(true)
+}
+
 // next makes of the server's answer what the session is told, unless it already
 // is the end.
 func (l *logon) next(o offers) (Leg, error) {
@@ -152,6 +177,8 @@ func (l *logon) next(o offers) (Leg, error) {
 			return Leg{}, l.failure(errMore, l.presented())
 		}
 		return Leg{}, l.failure(nil, l.presented())
+	case isUnauthorized(l.status) && l.renamed(o):
+		return Leg{}, errAgain
 	case isUnauthorized(l.status) && !o.found && l.presented():
 		// The credentials are never put before a server twice, so the session
 		// is not asked what to do.
@@ -170,7 +197,7 @@ func (l *logon) next(o offers) (Leg, error) {
 
 // exchange sends one token and reads what the server makes of it.
 func (l *logon) exchange(ctx context.Context, token []byte) (offers, error) {
-	authorization := l.mech.Scheme()
+	authorization := l.scheme()
 	if len(token) > 0 {
 		authorization += " " + base64.StdEncoding.EncodeToString(token)
 		l.sent = true
@@ -181,7 +208,7 @@ func (l *logon) exchange(ctx context.Context, token []byte) (offers, error) {
 func (l *logon) exchangeHeader(ctx context.Context, authorization string, sent int) (offers, error) {
 	resp, err := l.send(ctx, authorization)
 	info := LegInfo{
-		Host: l.host, Proxy: l.proxy, Mechanism: l.mech.Name(), Scheme: l.mech.Scheme(),
+		Host: l.host, Proxy: l.proxy, Mechanism: l.mech.Name(), Scheme: l.scheme(),
 		Leg: l.leg + 1, Sent: sent,
 	}
 	if err != nil {
@@ -196,7 +223,7 @@ func (l *logon) exchangeHeader(ctx context.Context, authorization string, sent i
 	if l.proxy {
 		header = "Proxy-Authenticate"
 	}
-	o := readOffers(resp.Header.Values(header), l.mech.Scheme())
+	o := readOffers(resp.Header.Values(header), l.scheme())
 	if len(o.schemes) > 0 {
 		l.offered = o.schemes
 	}
@@ -285,9 +312,13 @@ func (l *logon) failure(err error, refused bool) *Error {
 	if e.Account == "" && l.account != nil {
 		e.Account = l.account.Name()
 	}
-	e.Scheme, e.Host, e.Proxy = l.mech.Scheme(), l.host, l.proxy
+	e.Scheme, e.Host, e.Proxy = l.scheme(), l.host, l.proxy
 	e.Offered, e.Leg, e.Status = l.offered, l.leg, l.status
-	if len(e.Causes) == 0 && (err == nil || refused) {
+	switch {
+	case len(e.Causes) > 0 && !l.proxy || err != nil && !refused && len(e.Causes) == 0:
+	case l.proxy:
+		e.Causes = proxyCauses(e, l.presented())
+	default:
 		e.Causes = explain(l.session, e.Scheme, e.Status, l.presented(), e.Offered)
 	}
 	return e

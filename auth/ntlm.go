@@ -38,6 +38,9 @@ func (m *ntlmMechanism) Name() string   { return "NTLM" }
 func (m *ntlmMechanism) Scheme() string { return schemeNegotiate }
 func (m *ntlmMechanism) Logon() *Logon  { return m.logon }
 
+// alias is the word of those who offer NTLM alone, proxies above all.
+func (m *ntlmMechanism) alias() string { return "NTLM" }
+
 func (m *ntlmMechanism) NewSession(p Peer) (Session, error) {
 	initiator, err := m.initiator(p)
 	if err != nil {
@@ -145,6 +148,7 @@ var (
 
 var (
 	_ Accounter = (*ntlmMechanism)(nil)
+	_ aliased   = (*ntlmMechanism)(nil)
 	_ Sealer    = (*ntlmSession)(nil)
 	_ Presenter = (*ntlmSession)(nil)
 	_ Explainer = (*ntlmSession)(nil)

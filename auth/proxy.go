@@ -150,7 +150,7 @@ func (t *Transport) proxyLogon(ctx context.Context, h *http1.Conn, proxy *url.UR
 	defer a.inconclusive()
 	l := &logon{
 		trace: t.trace, mech: mech, session: session, account: account, attempt: a, host: addr, proxy: true,
-		tls: peer.TLS != nil, send: send,
+		tls: peer.TLS != nil, send: send, alias: &t.proxyAlias,
 	}
 	return l.run(ctx)
 }

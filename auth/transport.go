@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,6 +30,9 @@ type Transport struct {
 	account  *Logon // nil: the mechanism has none
 	trace    *tracer
 	pool     *pool
+
+	// The listener, and the proxy, know the mechanism by its other scheme word.
+	alias, proxyAlias atomic.Bool
 
 	asking chan struct{} // holds one: the right to read and set asked
 	asked  bool
