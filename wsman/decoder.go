@@ -2,7 +2,6 @@ package wsman
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"iter"
@@ -289,7 +288,7 @@ func (d *Decoder) Base64() ([]byte, error) {
 	}
 	// In place: three bytes are written after the four that they came from
 	// were read.
-	n, err := base64.StdEncoding.Decode(src, src)
+	n, err := decodeBase64(src)
 	if err != nil {
 		d.failAt(at, "bad base64: "+err.Error())
 		return nil, d.err
