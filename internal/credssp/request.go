@@ -104,7 +104,7 @@ func parseNegoData(b []byte) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		var token []byte
+		token := []byte{} // the field may be absent: an empty token
 		err = fields(list[:len(list)-len(rest)], func(number int, content []byte) (err error) {
 			if number == 0 {
 				token, err = only(content, tagOctetString)
