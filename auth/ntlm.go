@@ -115,6 +115,10 @@ type ntlmSession struct {
 
 func (s *ntlmSession) Step(ctx context.Context, in Leg) (out []byte, done bool, err error) {
 	switch {
+	case in.HasToken && len(in.Token) > 0 && in.Token[0] == negTokenResp:
+		return nil, false, &Error{Err: errSPNEGO, Causes: []Cause{{
+			ID: "spnego-only", Text: "the server insists on SPNEGO", Remedy: "use Negotiate(NTLM(credentials))",
+		}}}
 	case in.First, in.HasToken:
 		return s.Initiator.Step(ctx, in.Token)
 	case isSuccess(in.Status):
@@ -141,7 +145,11 @@ func (s *ntlmSession) Explain(_ int, presented bool) []Cause {
 // Negotiate, whatever mechanism seals ([MS-WSMV] section 2.2.9.1.1.2.1).
 const sealedSPNEGO = "application/HTTP-SPNEGO-session-encrypted"
 
+// negTokenResp is the first byte of SPNEGO's answer (RFC 4178 section 4.2).
+const negTokenResp = 0xa1
+
 var (
+	errSPNEGO      = errors.New("the server answered NTLM with SPNEGO around it")
 	errNoChallenge = errors.New("the server did not take up the logon")
 	errUnwanted    = errors.New("the server let the request pass before the logon: it is no WinRM listener, or something in between answered")
 )

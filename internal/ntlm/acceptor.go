@@ -37,6 +37,8 @@ type AcceptorConfig struct {
 	Without                        Flags                  // abilities that the server does not have
 	Rand                           io.Reader              // nil: crypto/rand
 	Now                            func() time.Time       // nil: time.Now
+
+	more avList // further pairs in the challenge
 }
 
 // maxAge is how old a response may be, the MaxLifetime of [MS-NLMP].
@@ -167,7 +169,7 @@ func (s *Acceptor) targetInfo() (avList, error) {
 		now := toFiletime(s.cfg.Now())
 		pairs = append(pairs, avPair{avTimestamp, binary.LittleEndian.AppendUint64(nil, now)})
 	}
-	return pairs, nil
+	return append(pairs, s.cfg.more...), nil
 }
 
 // authenticate judges an AUTHENTICATE message, section 3.2.5.1.2.

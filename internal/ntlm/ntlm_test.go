@@ -107,7 +107,11 @@ func TestLogon(t *testing.T) {
 			client: func(c *InitiatorConfig) { c.Domain = "." },
 			server: func(s *AcceptorConfig) { s.Lookup = lookup("HOST", "alice", "secret") },
 		},
-		"old server": {server: func(s *AcceptorConfig) { s.WithoutTimestamp = true }},
+		"server with pairs that nobody knows": {server: func(s *AcceptorConfig) {
+			s.more = avList{{0x8, make([]byte, 48)}, {0x1234, []byte("odd")}, {0xffff, nil}}
+		}},
+		"server without DNS names": {server: func(s *AcceptorConfig) { s.DNSComputerName, s.DNSDomainName = "", "" }},
+		"old server":               {server: func(s *AcceptorConfig) { s.WithoutTimestamp = true }},
 		"binding": {
 			client: func(c *InitiatorConfig) { c.ChannelBinding = binding },
 			server: func(s *AcceptorConfig) { s.ChannelBinding = binding },

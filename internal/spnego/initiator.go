@@ -16,6 +16,7 @@ type Initiator struct {
 	mech     Context
 	state    initiatorState
 
+	raw         bool // the acceptor does without SPNEGO
 	mechDone    bool
 	micRequired bool // both sides have to sign the list
 	micSent     bool
@@ -120,6 +121,9 @@ func (c *Initiator) offer(ctx context.Context) ([]byte, error) {
 
 // answer reads a NegTokenResp and makes the next.
 func (c *Initiator) answer(ctx context.Context, in []byte) ([]byte, error) {
+	if c.raw || c.state == initiatorOffered && c.answeredRaw(in) {
+		return c.rawStep(ctx, in)
+	}
 	resp, err := parseResp(in)
 	if err != nil {
 		return nil, err
@@ -154,6 +158,29 @@ func (c *Initiator) answer(ctx context.Context, in []byte) ([]byte, error) {
 		return nil, err
 	}
 	return c.reply(resp.state, out)
+}
+
+// answeredRaw reports whether the acceptor took the token out of SPNEGO and goes
+// on without. Nothing is lost if it is that of the preferred mechanism: somebody
+// in between could not have made us take a weaker one.
+func (c *Initiator) answeredRaw(in []byte) bool {
+	oid, ok := rawOID(in)
+	return ok && c.is(c.mech, oid)
+}
+
+// rawStep takes a token without SPNEGO around it.
+func (c *Initiator) rawStep(ctx context.Context, in []byte) (out []byte, err error) {
+	if c.mechDone {
+		return nil, ErrOutOfTurn
+	}
+	c.raw, c.state = true, initiatorAnswered
+	if out, c.mechDone, err = c.mech.Step(ctx, in); err != nil {
+		return out, &MechError{MechName(c.mech.OIDs()[0]), err}
+	}
+	if c.mechDone {
+		c.state = initiatorDone
+	}
+	return out, nil
 }
 
 // choose settles the mechanism by the acceptor's first answer. It leaves the
