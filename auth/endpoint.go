@@ -14,6 +14,7 @@ type endpoint struct {
 	host   string // without brackets and zone: what certificates and principals name
 	dial   string // host:port for the dialer, with the zone
 	port   string
+	text   string // host:port
 }
 
 // parseEndpoint reads scheme, host and port. A missing port is WinRM's: 5985 for
@@ -35,11 +36,12 @@ func parseEndpoint(u *url.URL) (endpoint, error) {
 	if addr, err := netip.ParseAddr(host); err == nil {
 		e.host = addr.WithZone("").String()
 	}
+	e.text = net.JoinHostPort(e.host, e.port)
 	return e, nil
 }
 
 // name is the endpoint in errors, traces and the Host header.
-func (e endpoint) name() string { return net.JoinHostPort(e.host, e.port) }
+func (e endpoint) name() string { return e.text }
 
 // peer is the endpoint as a Mechanism sees it.
 func (e endpoint) peer() Peer { return Peer{Scheme: e.scheme, Host: e.host, Port: e.port} }

@@ -65,6 +65,9 @@ func (t *tracer) end(ctx context.Context, i ExchangeInfo) {
 	if t.hooks.ExchangeEnd != nil {
 		t.hooks.ExchangeEnd(ctx, i)
 	}
+	if t.log == nil || !t.log.Enabled(ctx, slog.LevelDebug) {
+		return // there are many of these
+	}
 	t.debug(ctx, "auth: exchange", "host", i.Host, "priority", i.Priority, "sealed", i.Sealed,
 		"sent", i.Sent, "received", i.Received, "status", i.Status, "duration", i.Duration, "err", i.Err)
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/winrmkit/winrmkit/auth"
@@ -140,7 +141,6 @@ func (c *Client) openShell(ctx context.Context, opts ShellOptions, pooled bool) 
 		InputStreams: wsmv.Stdin, OutputStreams: wsmv.Stdout + " " + wsmv.Stderr,
 	}
 	started := time.Now()
-	ctx, sent := withSent(ctx)
 	id, err = c.create(ctx, &wsman.Request{
 		Action: wsman.ActionCreate,
 		Resource: wsman.Resource{URI: wsmv.URICmd, Options: []wsman.Option{
@@ -148,7 +148,7 @@ func (c *Client) openShell(ctx context.Context, opts ShellOptions, pooled bool) 
 			{Name: wsmv.OptionCodepage, Value: strconv.Itoa(codepage)},
 		}},
 		Body: body.EncodeCreate,
-	}, id, sent)
+	}, id)
 	c.shellOpened(ctx, ShellEvent{ID: id, Pooled: pooled, Duration: time.Since(started), Err: err})
 	if err != nil {
 		return nil, fmt.Errorf("winrm: open shell: %w", err)
@@ -161,8 +161,10 @@ func (c *Client) openShell(ctx context.Context, opts ShellOptions, pooled bool) 
 //
 // When the answer is lost the host is asked for the shell: Create is not
 // repeated, and what may be left of it is deleted.
-func (c *Client) create(ctx context.Context, req *wsman.Request, id string, sent func() bool) (string, error) {
+func (c *Client) create(ctx context.Context, req *wsman.Request, id string) (string, error) {
 	var created wsmv.Created
+	var sent atomic.Bool
+	req.Sent = func() { sent.Store(true) }
 	resp, err := c.wsman.Do(ctx, req)
 	if err == nil {
 		err = resp.Body(created.DecodeBody)
@@ -175,7 +177,7 @@ func (c *Client) create(ctx context.Context, req *wsman.Request, id string, sent
 		}
 	}
 	// The time-out is the host's own: it may still be at it.
-	unclear := unanswered(err) || faultCode(err) == wsman.ErrTimedOut || sent() && ctx.Err() != nil
+	unclear := unanswered(err) || faultCode(err) == wsman.ErrTimedOut || sent.Load() && ctx.Err() != nil
 	if !unclear {
 		return id, err
 	}

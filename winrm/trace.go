@@ -65,28 +65,36 @@ func (c *Client) wsmanTrace() *wsman.Trace {
 }
 
 func (c *Client) shellOpened(ctx context.Context, ev ShellEvent) {
-	c.cfg.Logger.DebugContext(ctx, "winrm: shell opened", "id", ev.ID, "pooled", ev.Pooled, "duration", ev.Duration, "error", ev.Err)
+	if c.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		c.cfg.Logger.DebugContext(ctx, "winrm: shell opened", "id", ev.ID, "pooled", ev.Pooled, "duration", ev.Duration, "error", ev.Err)
+	}
 	if t := c.cfg.Trace; t != nil && t.ShellOpened != nil {
 		t.ShellOpened(ctx, ev)
 	}
 }
 
 func (c *Client) shellClosed(ctx context.Context, ev ShellEvent) {
-	c.cfg.Logger.DebugContext(ctx, "winrm: shell closed", "id", ev.ID, "reason", ev.Reason, "commands", ev.Commands, "error", ev.Err)
+	if c.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		c.cfg.Logger.DebugContext(ctx, "winrm: shell closed", "id", ev.ID, "reason", ev.Reason, "commands", ev.Commands, "error", ev.Err)
+	}
 	if t := c.cfg.Trace; t != nil && t.ShellClosed != nil {
 		t.ShellClosed(ctx, ev)
 	}
 }
 
 func (c *Client) commandStarted(ctx context.Context, ev CommandEvent) {
-	c.cfg.Logger.DebugContext(ctx, "winrm: command started", "id", ev.ID, "shell", ev.ShellID, "error", ev.Err)
+	if c.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		c.cfg.Logger.DebugContext(ctx, "winrm: command started", "id", ev.ID, "shell", ev.ShellID, "error", ev.Err)
+	}
 	if t := c.cfg.Trace; t != nil && t.CommandStarted != nil {
 		t.CommandStarted(ctx, ev)
 	}
 }
 
 func (c *Client) commandDone(ctx context.Context, ev CommandEvent) {
-	c.cfg.Logger.DebugContext(ctx, "winrm: command done", "id", ev.ID, "code", ev.ExitCode, "duration", ev.Duration, "error", ev.Err)
+	if c.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		c.cfg.Logger.DebugContext(ctx, "winrm: command done", "id", ev.ID, "code", ev.ExitCode, "duration", ev.Duration, "error", ev.Err)
+	}
 	if t := c.cfg.Trace; t != nil && t.CommandDone != nil {
 		t.CommandDone(ctx, ev)
 	}

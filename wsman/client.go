@@ -64,6 +64,7 @@ const (
 // use and holds no connection of its own: those belong to the HTTP client.
 type Client struct {
 	endpoint string
+	url      *url.URL
 	cfg      Config
 	http     http.Client
 	cookie   atomic.Pointer[string] // value of the MS-WSMAN cookie
@@ -82,7 +83,7 @@ func NewClient(endpoint string, cfg *Config) (*Client, error) {
 	if u.User != nil {
 		return nil, errors.New("wsman: the endpoint holds credentials; they belong to the HTTP client")
 	}
-	c := &Client{endpoint: u.String()}
+	c := &Client{endpoint: u.String(), url: u}
 	if cfg != nil {
 		c.cfg = *cfg
 	}
@@ -158,6 +159,11 @@ type Request struct {
 
 	// Body writes the content of the s:Body, nil for an empty one.
 	Body func(*Encoder)
+
+	// Sent, if not nil, is called when the whole request is on the wire, by HTTP
+	// clients that know net/http/httptrace: before that the server cannot have
+	// acted on it.
+	Sent func()
 }
 
 // DialectXPath1 is the dialect of fragment expressions. Windows knows no other.
@@ -202,14 +208,16 @@ func (c *Client) header(req *Request) *Header {
 // A Response must be closed.
 func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 	h := c.header(req)
-	e := NewEncoder(getBuffer())
+	e := getEncoder()
 	WriteEnvelope(e, h, req.Body)
-	if err := e.Err(); err != nil {
-		putBuffer(e.Bytes())
+	envelope, err := e.Bytes(), e.Err()
+	putEncoder(e)
+	if err != nil {
+		putBuffer(envelope)
 		return nil, err
 	}
-	x := exchange{client: c, action: h.Action, messageID: h.MessageID, wait: h.OperationTimeout + c.cfg.ReceiveMargin}
-	return x.run(ctx, e.Bytes())
+	x := exchange{client: c, action: h.Action, messageID: h.MessageID, wait: h.OperationTimeout + c.cfg.ReceiveMargin, sent: req.Sent}
+	return x.run(ctx, envelope)
 }
 
 func withUUIDPrefix(id string) string {

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -76,22 +77,26 @@ func (e *Encoder) Namespace(prefix, uri string) {
 		e.Attr("xmlns", uri)
 		return
 	}
-	e.Attr("xmlns:"+prefix, uri)
+	e.attr("xmlns:", prefix, uri)
 }
 
 // Attr adds an attribute to the element just started.
-func (e *Encoder) Attr(name, value string) {
+func (e *Encoder) Attr(name, value string) { e.attr("", name, value) }
+
+// attr is Attr for a name that begins with "xmlns:", or with nothing.
+func (e *Encoder) attr(before, name, value string) {
 	switch {
 	case e.err != nil:
 		return
 	case !e.tag:
-		e.err = fmt.Errorf("wsman: attribute %q outside a start tag", name)
+		e.err = fmt.Errorf("wsman: attribute %q outside a start tag", before+name)
 		return
-	case !validQName(name):
-		e.err = &NameError{Name: name}
+	case !validQName(name), before != "" && strings.Contains(name, ":"):
+		e.err = &NameError{Name: before + name}
 		return
 	}
 	e.buf = append(e.buf, ' ')
+	e.buf = append(e.buf, before...)
 	e.buf = append(e.buf, name...)
 	e.buf = append(e.buf, '=', '"')
 	e.escape(value, true)

@@ -64,6 +64,7 @@ type exchange struct {
 	messageID string
 	wait      time.Duration // for the answer, from the moment the request is on the wire
 	anonymous bool          // ask for Identify without credentials
+	sent      func()        // Request.Sent
 
 	copyAnswer func([]byte) // sees the answer before it is decoded in place; nil for nobody
 }
@@ -91,30 +92,19 @@ func (x *exchange) run(ctx context.Context, envelope []byte) (*Response, error) 
 }
 
 func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *ExchangeDone) (*Response, error) {
-	late := &TimeoutError{Action: x.action, Wait: x.wait}
 	reqCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	timer := newLateTimer(x.wait, func() { cancel(late) })
-	defer timer.stop()
-	reqCtx = httptrace.WithClientTrace(reqCtx, &httptrace.ClientTrace{
-		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			if info.Err == nil {
-				timer.start()
-			}
-		},
-	})
+	w := &watch{late: TimeoutError{Action: x.action, Wait: x.wait}, cancel: cancel, sent: x.sent}
+	defer w.stop()
+	w.trace.WroteRequest = w.wrote
+	reqCtx = httptrace.WithClientTrace(reqCtx, &w.trace)
 
-	req, err := http.NewRequestWithContext(reqCtx, http.MethodPost, x.client.endpoint, bytes.NewReader(envelope))
+	httpResp, err := x.client.send(x.request(reqCtx, envelope))
 	if err != nil {
-		return nil, fmt.Errorf("wsman: %w", err)
-	}
-	x.setHeader(req)
-	httpResp, err := x.client.http.Do(req)
-	if err != nil {
-		return nil, x.failed(ctx, reqCtx, late, err)
+		return nil, x.failed(ctx, reqCtx, &w.late, err)
 	}
 	done.Status = httpResp.StatusCode
-	timer.start() // for transports that know no httptrace
+	w.start() // for transports that know no httptrace
 	x.client.keepCookie(httpResp)
 
 	raw, err := readBody(httpResp, x.client.cfg.MaxResponse)
@@ -123,7 +113,7 @@ func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *Exchang
 		httpResp.Body.Close()
 	}
 	if err != nil {
-		return nil, x.failed(ctx, reqCtx, late, err)
+		return nil, x.failed(ctx, reqCtx, &w.late, err)
 	}
 	if raw.borrowed {
 		// A transport of ours: it has let go of the request when it answers.
@@ -136,14 +126,32 @@ func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *Exchang
 	return x.parse(httpResp, raw)
 }
 
-func (x *exchange) setHeader(req *http.Request) {
-	req.Header["Content-Type"] = []string{ContentType}
+// request makes the HTTP request; the URL was parsed with the client.
+func (x *exchange) request(ctx context.Context, envelope []byte) *http.Request {
+	req := (&http.Request{
+		Method: http.MethodPost, URL: x.client.url, Host: x.client.url.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header, 4), ContentLength: int64(len(envelope)), Body: io.NopCloser(bytes.NewReader(envelope)),
+		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(envelope)), nil },
+	}).WithContext(ctx)
+	values := [...]string{ContentType, "identity"}
+	req.Header["Content-Type"] = values[:1:1]
 	// Said aloud, because net/http asks for gzip otherwise.
-	req.Header["Accept-Encoding"] = []string{"identity"}
+	req.Header["Accept-Encoding"] = values[1:]
 	if x.anonymous {
 		req.Header["WSMANIDENTIFY"] = []string{"unauthenticated"} // spelt so by Windows, whatever HTTP says of case
 	}
 	x.client.sendCookie(req)
+	return req
+}
+
+// send is the HTTP client's Do. Of what that does beyond its Transport nothing
+// is needed, unless it has a Timeout or a cookie jar: redirects are not followed.
+func (c *Client) send(req *http.Request) (*http.Response, error) {
+	if c.http.Timeout != 0 || c.http.Jar != nil || c.http.Transport == nil {
+		return c.http.Do(req)
+	}
+	return c.http.Transport.RoundTrip(req)
 }
 
 // failed names the reason of a failed exchange: whose time ran out, or what the
@@ -162,33 +170,47 @@ func (x *exchange) failed(parent, ctx context.Context, late *TimeoutError, err e
 	return err
 }
 
-// lateTimer is a timer that is started once, by whoever comes first.
-type lateTimer struct {
+// A watch ends an exchange that has waited too long for its answer, counted from
+// when the request was sent.
+type watch struct {
+	trace  httptrace.ClientTrace
+	late   TimeoutError
+	cancel context.CancelCauseFunc
+	sent   func()
+
 	mu      sync.Mutex
 	timer   *time.Timer
 	stopped bool
-	wait    time.Duration
-	fire    func()
 }
 
-func newLateTimer(wait time.Duration, fire func()) *lateTimer {
-	return &lateTimer{wait: wait, fire: fire}
-}
-
-func (t *lateTimer) start() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.timer == nil && !t.stopped {
-		t.timer = time.AfterFunc(t.wait, t.fire)
+// wrote is called by the transport when the request is on the wire.
+func (w *watch) wrote(info httptrace.WroteRequestInfo) {
+	if info.Err != nil {
+		return
+	}
+	w.start()
+	if w.sent != nil {
+		w.sent()
 	}
 }
 
-func (t *lateTimer) stop() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stopped = true
-	if t.timer != nil {
-		t.timer.Stop()
+// start starts the clock, once.
+func (w *watch) start() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.timer == nil && !w.stopped {
+		w.timer = time.AfterFunc(w.late.Wait, w.expire)
+	}
+}
+
+func (w *watch) expire() { w.cancel(&w.late) }
+
+func (w *watch) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stopped = true
+	if w.timer != nil {
+		w.timer.Stop()
 	}
 }
 

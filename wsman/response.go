@@ -141,6 +141,9 @@ func (x *exchange) checkHTTP(resp *http.Response, data []byte) error {
 // isSOAP goes by the media type. Without one, or with a general one, the
 // content must look like XML.
 func isSOAP(resp *http.Response, data []byte) bool {
+	if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); media == "application/soap+xml" {
+		return true // nearly always
+	}
 	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if err != nil && resp.Header.Get("Content-Type") != "" && mediaType == "" {
 		mediaType, _, _ = strings.Cut(strings.ToLower(resp.Header.Get("Content-Type")), ";")
@@ -179,6 +182,7 @@ const maxPooled = 1 << 20
 var (
 	bufferPool  = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
 	decoderPool = sync.Pool{New: func() any { return new(Decoder) }}
+	encoderPool = sync.Pool{New: func() any { return new(Encoder) }}
 )
 
 func getBuffer() []byte { return (*bufferPool.Get().(*[]byte))[:0] }
@@ -187,6 +191,19 @@ func putBuffer(b []byte) {
 	if cap(b) <= maxPooled {
 		bufferPool.Put(&b)
 	}
+}
+
+// getEncoder returns an Encoder that appends to a buffer of the pool.
+func getEncoder() *Encoder {
+	e := encoderPool.Get().(*Encoder)
+	e.Reset(getBuffer())
+	return e
+}
+
+// putEncoder gives the Encoder back, without its buffer.
+func putEncoder(e *Encoder) {
+	e.Reset(nil)
+	encoderPool.Put(e)
 }
 
 func getDecoder(data []byte, lim Limits) *Decoder {
