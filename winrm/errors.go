@@ -145,7 +145,12 @@ const (
 	codeOperationsPPQ wsman.FaultCode = 2150859240
 	codeCommandsPPQ   wsman.FaultCode = 2150859241
 	codeBusy          wsman.FaultCode = 170 // ERROR_BUSY: a timed-out Send is still being worked on
+	codeBrokenPipe    wsman.FaultCode = 109 // ERROR_BROKEN_PIPE: the command has closed its stdin
+	codePipeClosing   wsman.FaultCode = 232 // ERROR_NO_DATA: it is closing it
 )
+
+// isWin32 reports whether a code is this Win32 error, bare or as an HRESULT.
+func isWin32(code, bare wsman.FaultCode) bool { return code == bare || code == 0x80070000|bare }
 
 // faultCode returns the code of the fault in err, 0 when there is none.
 func faultCode(err error) wsman.FaultCode {

@@ -100,6 +100,27 @@ func TestLostInput(t *testing.T) {
 	assert.Equal(t, 1, srv.Stats().Exchanges["Send"])
 }
 
+// A host that says "broken pipe" means that the command reads no more: its exit
+// code counts, as that of a local command does that closes its stdin.
+func TestSendBrokenPipe(t *testing.T) {
+	for _, code := range []uint32{109, 232, 0x8007006d, 0x800700e8} {
+		srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
+			_, _ = io.WriteString(p.Stdout, "enough")
+			return 3
+		})
+		srv.AddFaults(winrmtest.Fault{Action: "Send", Code: code, Count: -1})
+		cmd := client.Command("x.exe")
+		cmd.Stdin = strings.NewReader("abc")
+		out, err := cmd.Output()
+		exit, ok := errors.AsType[*winrm.ExitError](err)
+		require.True(t, ok, "%d: %v", code, err)
+		assert.Equal(t, uint32(3), exit.Code)
+		assert.Equal(t, "enough", string(out))
+		_, lost := errors.AsType[*winrm.InputLostError](err)
+		assert.False(t, lost, code)
+	}
+}
+
 // A Send that timed out may have been taken: it is not repeated.
 func TestSendTimedOut(t *testing.T) {
 	srv, client := handle(t, func(p *winrmtest.Proc) uint32 {

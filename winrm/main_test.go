@@ -54,7 +54,6 @@ func server(t testing.TB, srv *winrmtest.Server, change ...func(*winrm.Config)) 
 	if srv.Mechanisms == nil {
 		srv.Mechanisms = []winrmtest.Mechanism{winrmtest.Basic()} // no legs: exchanges are easy to count
 	}
-	srv.Mechanisms = []winrmtest.Mechanism{winrmtest.Basic()}
 	srv.Start()
 	t.Cleanup(srv.Close)
 	cfg := config()

@@ -214,7 +214,9 @@ func (p *stdinPump) sendAll(data []byte, end bool) error {
 				continue
 			}
 			return &InputLostError{Err: err}
-		case code == codeUnknownID:
+		case code == codeUnknownID, isWin32(code, codeBrokenPipe), isWin32(code, codePipeClosing):
+			// Nobody reads any more: the command has ended, or wants no more
+			// input. As os/exec does, this is left to the command's exit code.
 			return errCommandEnded
 		default:
 			return &InputLostError{Err: err}
