@@ -40,7 +40,12 @@ func newServer(t testing.TB, h winrmtest.Handler, mechs ...winrmtest.Mechanism) 
 
 func newClient(t testing.TB, s *winrmtest.Server, m auth.Mechanism) *winrm.Client {
 	t.Helper()
-	c, err := winrm.New(s.URL, &winrm.Config{Auth: m})
+	return newClientAt(t, s.URL, m)
+}
+
+func newClientAt(t testing.TB, url string, m auth.Mechanism) *winrm.Client {
+	t.Helper()
+	c, err := winrm.New(url, &winrm.Config{Auth: m})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c

@@ -35,7 +35,10 @@ func CredSSP(o CredSSPOptions) Mechanism {
 		},
 		setting: "Service/Auth/CredSSP", seals: true,
 		client: func(c auth.Credentials) auth.Mechanism {
-			cfg := credssp.Config{Credentials: c, MinVersion: o.Version}
+			cfg := credssp.Config{Credentials: c}
+			if o.Version < 5 { // what clients refuse unless it is named
+				cfg.MinVersion = o.Version
+			}
 			if o.Inner.client != nil {
 				cfg.Inner = o.Inner.client(c)
 			}

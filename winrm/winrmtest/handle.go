@@ -98,7 +98,7 @@ func (c *conn) handleBody(ctx context.Context, req *http.Request, body []byte, x
 	plain, innerType, err := openBody(v.sealer, contentType, body)
 	if err != nil {
 		c.srv.logf("connection %d: cannot open the message: %v", c.id, err)
-		c.logon = logon{}
+		c.endLogon()
 		if v.early {
 			return c.unauthorized("", true).refuse, true
 		}
@@ -244,7 +244,7 @@ func (c *conn) ordered(f *Fault, x *Exchange) *answer {
 		a.status = http.StatusOK
 	}
 	if a.status == http.StatusUnauthorized {
-		c.logon = logon{}
+		c.endLogon()
 		a.header["WWW-Authenticate"] = c.srv.challenges()
 	}
 	for name, values := range f.Header {
