@@ -107,53 +107,6 @@ func TestServerOverHTTPS(t *testing.T) {
 	}
 }
 
-// A share asks for credentials, as the file server of the second hop does.
-type share map[string]string
-
-func (s share) open(d *winrmtest.Delegated) error {
-	if d == nil {
-		return errors.New("access is denied: no credentials")
-	}
-	if want, ok := s[d.Domain+`\`+d.User]; !ok || want != d.Password {
-		return errors.New("access is denied")
-	}
-	return nil
-}
-
-// TestSecondHop is the story: the same command, on the same host, reaches the
-// file share in the user's name with CredSSP and not with plain NTLM.
-func TestSecondHop(t *testing.T) {
-	files := share{user: password}
-	copyFile := winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 {
-		if err := files.open(p.Delegated); err != nil {
-			_, _ = io.WriteString(p.Stderr, err.Error())
-			return 5
-		}
-		_, _ = io.WriteString(p.Stdout, "1 file(s) copied.")
-		return 0
-	})
-	s := newServer(t, copyFile, negotiate(), winrmtest.CredSSP(winrmtest.CredSSPOptions{}))
-	cred := fresh("CORP", "svc", password)
-
-	out, err := newClient(t, s, auth.NTLM(cred)).CommandContext(t.Context(), "copy", `\\files\a`).Output()
-	exit, ok := errors.AsType[*winrm.ExitError](err)
-	require.True(t, ok, "%v", err)
-	assert.Equal(t, uint32(5), exit.Code)
-	assert.Empty(t, out)
-
-	m := credssp.New(credssp.Config{Credentials: cred, Inner: auth.Negotiate(auth.NTLM(cred))})
-	out, err = newClient(t, s, m).CommandContext(t.Context(), "copy", `\\files\a`).Output()
-	require.NoError(t, err)
-	assert.Equal(t, "1 file(s) copied.", string(out))
-
-	t.Run("other credentials are delegated than log on", func(t *testing.T) {
-		m := credssp.New(credssp.Config{Credentials: cred, Inner: auth.NTLM(fresh("CORP", "other", "other"))})
-		out, err := newClient(t, s, m).CommandContext(t.Context(), "copy", `\\files\a`).Output()
-		require.NoError(t, err)
-		assert.Equal(t, "1 file(s) copied.", string(out))
-	})
-}
-
 func TestServerRefuses(t *testing.T) {
 	options := winrmtest.CredSSPOptions{Protected: []string{`CORP\other`}}
 	for name, tc := range map[string]struct {
