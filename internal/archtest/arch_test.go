@@ -58,7 +58,7 @@ var arrows = []arrow{
 	{
 		name: "mechanisms reach winrm as values",
 		from: []string{"winrm"},
-		only: []string{"wsman", "wsman/config", "auth", "internal/wsmv", "internal/cmdline"},
+		only: []string{"wsman", "wsman/config", "auth", "internal/wsmv", "internal/cmdline", "internal/hostscript"},
 	},
 	{
 		name: "psrp stands on winrm",

@@ -102,7 +102,11 @@ func (c Call) Text() string {
 // deadman is the script of the task that gives the lease back, as a task can
 // hold it.
 func (c Call) deadman() string {
-	text := fmt.Sprintf("$id='%s'\n", c.ID) + prelude + deadman
+	return Encode(fmt.Sprintf("$id='%s'\n", c.ID) + prelude + deadman)
+}
+
+// Encode is a script as powershell.exe -EncodedCommand takes it.
+func Encode(text string) string {
 	var raw []byte
 	for _, u := range utf16.Encode([]rune(text)) {
 		raw = binary.LittleEndian.AppendUint16(raw, u)

@@ -128,7 +128,7 @@ func (r *hostRun) custom(ctx context.Context, h Handler, c *cmdexe.Call) uint32 
 		Path: c.Name, Args: args, Line: c.Line, Env: c.Shell.List(), Dir: c.Shell.Dir,
 		Codepage: r.proc.Codepage, NoProfile: r.proc.NoProfile, NoShell: true, Console: r.proc.Console,
 		Stdin: c.Stdin, Stdout: c.Stdout, Stderr: c.Stderr,
-		User: r.proc.User, ShellID: r.proc.ShellID, CommandID: r.proc.CommandID,
+		User: r.proc.User, Delegated: r.proc.Delegated, ShellID: r.proc.ShellID, CommandID: r.proc.CommandID,
 		server: r.proc.server, ctx: ctx, signals: r.proc.signals, parent: r.proc,
 	}
 	return h.ServeCommand(p)

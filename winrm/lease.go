@@ -1,0 +1,79 @@
+package winrm
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/winrmkit/winrmkit/internal/hostscript"
+)
+
+// A HostScriptError is one of this package's own scripts that did not succeed on the
+// host.
+type HostScriptError struct {
+	Script string // what it does, such as "acquire"
+	Output string // what it wrote to its error stream
+	Err    error  // its exit code, if it had one
+}
+
+func (e *HostScriptError) Error() string {
+	text := "winrm: script " + e.Script
+	if e.Output != "" {
+		text += ": " + e.Output
+	}
+	if e.Err != nil {
+		text += ": " + strip(e.Err)
+	}
+	return text
+}
+
+// Unwrap returns the exit error.
+func (e *HostScriptError) Unwrap() error { return e.Err }
+
+// bootstrapLine starts PowerShell so that it runs what comes by standard input.
+// PowerShell 2.0 will do, which [Client.PowerShell] asks more of. Without
+// -OutputFormat the error stream would be CLIXML.
+var bootstrapLine = "powershell -NoProfile -NonInteractive -OutputFormat Text -EncodedCommand " +
+	hostscript.Encode(hostscript.Bootstrap)
+
+// script runs a script of ours on the host. It goes in by standard input: a
+// command line is too short for it. What acts is one statement at its end, so
+// that a text which was cut on its way does nothing.
+func (c *Client) script(ctx context.Context, call hostscript.Call) ([]map[string]string, error) {
+	cmd := c.CommandContext(ctx, "powershell")
+	cmd.Raw = bootstrapLine
+	cmd.Stdin = strings.NewReader(call.Text())
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		said := strings.TrimSpace(stderr.String())
+		if said == "" {
+			return nil, err
+		}
+		return nil, &HostScriptError{Script: string(call.Op), Output: said, Err: err}
+	}
+	return hostscript.Results(stdout.String()), nil
+}
+
+// leaseState is what a script says about CredSSP on the host.
+type leaseState struct {
+	State  string // "leased", "on", "policy", "gone", "restored" or "shared"
+	Was    bool   // the value before the first lease
+	On     bool   // the value now
+	Leases string
+}
+
+// lease runs a script that answers with one state.
+func (c *Client) lease(ctx context.Context, op hostscript.Op, id string, ttl time.Duration) (leaseState, error) {
+	lines, err := c.script(ctx, hostscript.Call{Op: op, ID: id, TTL: ttl})
+	if err != nil {
+		return leaseState{}, err
+	}
+	if len(lines) != 1 || lines[0]["state"] == "" {
+		return leaseState{}, &HostScriptError{Script: string(op), Output: fmt.Sprintf("%d lines of answer instead of one", len(lines))}
+	}
+	l := lines[0]
+	return leaseState{State: l["state"], Was: l["was"] == "true", On: l["now"] == "true", Leases: l["leases"]}, nil
+}

@@ -1,0 +1,86 @@
+package winrm
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/winrmkit/winrmkit/internal/hostscript"
+)
+
+// RestoreOptions say what [Client.RestoreCredSSP] looks for.
+type RestoreOptions struct {
+	// Store is where the notes of killed processes are; nil looks at none. Notes
+	// of processes that still run are left alone, where the store can tell.
+	Store CredSSPStore
+	// Sweep ends every lease on the host, whoever took it, except those of notes
+	// in the Store whose process runs. It finds what no note tells of.
+	Sweep bool
+}
+
+// A RestoredCredSSP is a lease that was ended.
+type RestoredCredSSP struct {
+	ID string
+	// State is "restored" when the old value is back, "shared" when other leases
+	// keep CredSSP on, "gone" when the host had done it before, and "policy" when
+	// group policy decides now.
+	State string
+	Was   bool // the value before the first lease; not known when State is "gone"
+}
+
+// RestoreCredSSP finishes what [Client.WithCredSSP] could not, in a process that
+// was killed. It can be repeated: what is done is not done again.
+func (c *Client) RestoreCredSSP(ctx context.Context, o RestoreOptions) (done []RestoredCredSSP, err error) {
+	running := map[string]bool{}
+	if o.Store != nil {
+		notes, err := o.Store.List(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, in := range notes {
+			running[in.ID] = in.Running
+			if !in.abandoned(c.endpoint) {
+				continue
+			}
+			r, err := c.endLease(ctx, in.ID, in.Lease)
+			if err != nil {
+				return done, err
+			}
+			done = append(done, r)
+			if err := o.Store.Delete(ctx, in.ID); err != nil {
+				return done, err
+			}
+		}
+	}
+	if !o.Sweep {
+		return done, nil
+	}
+	lines, err := c.script(ctx, hostscript.Call{Op: hostscript.OpLeases})
+	if err != nil {
+		return done, err
+	}
+	for _, l := range lines {
+		id := l["id"]
+		if running[id] {
+			continue
+		}
+		if !hostscript.ValidID(id) {
+			err = errors.Join(err, &HostScriptError{Script: string(hostscript.OpLeases), Output: "a lease with the id " + id})
+			continue
+		}
+		r, endErr := c.endLease(ctx, id, 0)
+		if endErr != nil {
+			return done, errors.Join(err, endErr)
+		}
+		done = append(done, r)
+	}
+	return done, err
+}
+
+func (c *Client) endLease(ctx context.Context, id string, within time.Duration) (RestoredCredSSP, error) {
+	st, err := c.lease(ctx, hostscript.OpRelease, id, 0)
+	if err != nil {
+		return RestoredCredSSP{}, &CredSSPRestoreError{Endpoint: c.endpoint, ID: id, Within: within, Err: err}
+	}
+	return RestoredCredSSP{ID: id, State: st.State, Was: st.Was}, nil
+}
