@@ -220,7 +220,7 @@ func TestClose(t *testing.T) {
 	require.NotZero(t, srv.Stats().Connections)
 	running, err := first.CreateShell()
 	require.NoError(t, err)
-	cmd, err := running.Execute("wait")
+	cmd, err := running.ExecuteWithContext(t.Context(), "wait")
 	require.NoError(t, err)
 
 	require.NoError(t, transports.Close())

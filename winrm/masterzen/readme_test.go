@@ -139,6 +139,7 @@ var programs = map[string]func(*testing.T, *winrmtest.Server, func() winrm.Trans
 		if err != nil {
 			panic(err)
 		}
+		//lint:ignore SA1019 the README has it
 		_, err = client.RunWithInput("sort", &stdout, &stderr, strings.NewReader(stdin))
 
 		require.NoError(t, err)
