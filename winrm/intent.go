@@ -112,6 +112,20 @@ func writeDurably(path string, data []byte) error {
 	return syncDir(filepath.Dir(path))
 }
 
+// Abandon keeps a note and lets go of it: nobody runs any more who will finish
+// what it tells of. A [CredSSPStore] with this method is told so when the value
+// could not be put back.
+func (s *FileStore) Abandon(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lock := s.held[id]
+	delete(s.held, id)
+	if lock == nil {
+		return nil
+	}
+	return lock.Close()
+}
+
 // Delete implements [CredSSPStore].
 func (s *FileStore) Delete(_ context.Context, id string) error {
 	if !hostscript.ValidID(id) {

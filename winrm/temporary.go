@@ -328,6 +328,9 @@ func (s *credSSPSwitch) finish(ctx context.Context) error {
 			err = s.verify(ctx, st)
 		}
 		if err != nil {
+			if a, ok := s.Store.(interface{ Abandon(id string) error }); ok {
+				err = errors.Join(err, a.Abandon(s.intent.ID))
+			}
 			err = &CredSSPRestoreError{Endpoint: s.c.endpoint, ID: s.intent.ID, Within: s.Lease, Err: err}
 			s.c.cfg.Logger.Warn(err.Error())
 			return err
