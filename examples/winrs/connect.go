@@ -3,12 +3,14 @@ package main
 import (
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"os"
 
 	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/auth/kerberos"
 	"github.com/winrmkit/winrmkit/credssp"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
@@ -20,15 +22,15 @@ func connect(o *options, term terminal) (*winrm.Client, func() error, error) {
 	if o.remote == "" {
 		return demo(o, term)
 	}
-	cfg, err := o.config(term)
+	cfg, wipe, err := o.config(term)
 	if err != nil {
 		return nil, nil, err
 	}
 	client, err := winrm.New(o.endpoint(), cfg)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, errors.Join(err, wipe())
 	}
-	return client, client.Close, nil
+	return client, func() error { return errors.Join(client.Close(), wipe()) }, nil
 }
 
 // demo starts a host inside this process and says so.
@@ -68,12 +70,13 @@ func (o *options) common(cfg *winrm.Config, term terminal) {
 	}
 }
 
-func (o *options) config(term terminal) (*winrm.Config, error) {
-	mechanism, err := o.mechanism(term)
+// config makes the client's configuration; wipe ends what the logon holds.
+func (o *options) config(term terminal) (cfg *winrm.Config, wipe func() error, err error) {
+	mechanism, wipe, err := o.mechanism(term)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	cfg := &winrm.Config{Auth: mechanism, CAFile: o.ca}
+	cfg = &winrm.Config{Auth: mechanism, CAFile: o.ca}
 	if o.unencrypted {
 		cfg.Encryption = auth.EncryptNever
 	}
@@ -90,15 +93,43 @@ func (o *options) config(term terminal) (*winrm.Config, error) {
 	default:
 		proxy, err := url.Parse(o.proxy)
 		if err != nil {
-			return nil, fmt.Errorf("-proxy: %w", err)
+			return nil, nil, errors.Join(fmt.Errorf("-proxy: %w", err), wipe())
 		}
 		cfg.Proxy = func(*url.URL) (*url.URL, error) { return proxy, nil }
 	}
 	o.common(cfg, term)
-	return cfg, nil
+	return cfg, wipe, nil
 }
 
-func (o *options) mechanism(term terminal) (auth.Mechanism, error) {
+func (o *options) mechanism(term terminal) (m auth.Mechanism, wipe func() error, err error) {
+	if o.auth == "kerberos" {
+		return o.kerberos(term)
+	}
+	m, err = o.withoutTickets(term)
+	return m, func() error { return nil }, err
+}
+
+// kerberos takes a keytab or a credential cache where they are named, the
+// password of -u, or else what kinit has left. Where the realm's KDCs are,
+// krb5.conf or DNS says.
+func (o *options) kerberos(term terminal) (m auth.Mechanism, wipe func() error, err error) {
+	cfg := &kerberos.Config{Credentials: auth.Credentials{User: o.user}, Keytab: o.keytab, CCache: o.ccache}
+	if o.user != "" && o.keytab == "" && o.ccache == "" {
+		if cfg.Credentials.Password, err = o.readPassword(term); err != nil {
+			return nil, nil, err
+		}
+	}
+	if o.delegate {
+		cfg.Delegate = kerberos.DelegateAlways // said by name, so that it works or fails
+	}
+	kerb, err := kerberos.New(cfg)
+	if err != nil {
+		return nil, nil, err
+	}
+	return auth.Negotiate(kerb), kerb.Close, nil
+}
+
+func (o *options) withoutTickets(term terminal) (auth.Mechanism, error) {
 	if o.auth == "certificate" {
 		return auth.CertificateFromFiles(o.cert, o.key, os.Getenv(keyVariable))
 	}

@@ -25,6 +25,9 @@ type options struct {
 	pin         string
 	insecure    bool
 	proxy       string
+	keytab      string
+	ccache      string
+	delegate    bool
 
 	dir       string
 	env       variables
@@ -51,7 +54,7 @@ func (v *variables) Set(s string) error {
 	return nil
 }
 
-var mechanisms = []string{"negotiate", "ntlm", "basic", "certificate", "credssp"}
+var mechanisms = []string{"negotiate", "ntlm", "basic", "certificate", "kerberos", "credssp"}
 
 const usage = `usage: winrs [flags] [command [arguments]]
 
@@ -73,7 +76,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.user, "u", "", `account: user, DOMAIN\user or user@realm`)
 	f.StringVar(&o.password, "p", "", "where the password comes from: prompt, env:NAME or file:PATH\n"+
 		"(default: $"+passwordVariable+", else the prompt)")
-	f.StringVar(&o.auth, "auth", "", strings.Join(mechanisms, ", ")+" (default negotiate, certificate with -cert)")
+	f.StringVar(&o.auth, "auth", "", strings.Join(mechanisms, ", ")+" (default negotiate, certificate with -cert,\n"+
+		"kerberos with -keytab, -ccache or -delegate)")
 	f.BoolVar(&o.ssl, "ssl", false, "use https (port 5986)")
 	f.BoolVar(&o.unencrypted, "unencrypted", false, "over http, send commands in clear, and with -auth basic the password too")
 	f.StringVar(&o.cert, "cert", "", "client certificate, PEM `file`")
@@ -82,6 +86,9 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.pin, "pin", "", "trust only the certificate or key with this SHA-256 `digest`")
 	f.BoolVar(&o.insecure, "insecure", false, "do not verify the host's certificate: anybody in between can read along")
 	f.StringVar(&o.proxy, "proxy", "", "http, https or socks5 proxy `URL`, or env for those of the environment")
+	f.StringVar(&o.keytab, "keytab", "", "log on with the keys in this `file`: those of -u, or its first ones")
+	f.StringVar(&o.ccache, "ccache", "", "log on with the tickets in this `cache` (default without -u and -keytab: kinit's)")
+	f.BoolVar(&o.delegate, "delegate", false, "hand the host a ticket to go on with in your name: it can do there all that you can")
 	f.StringVar(&o.dir, "dir", "", "working `directory` on the host")
 	f.Var(&o.env, "env", "environment variable `NAME=value` on the host; may be repeated")
 	f.IntVar(&o.codepage, "codepage", 0, "code page of the console on the host (default 65001, UTF-8)")
@@ -132,19 +139,29 @@ func (o *options) check() error {
 		if o.cert != "" {
 			o.auth = "certificate"
 		}
+		if o.wantsKerberos() {
+			o.auth = "kerberos"
+		}
 	}
 	switch {
 	case !slices.Contains(mechanisms, o.auth):
 		return fmt.Errorf("-auth %s: not one of %s", o.auth, strings.Join(mechanisms, ", "))
-	case o.remote == "" && (o.user != "" || o.password != "" || o.ssl || o.cert != ""):
+	case o.remote == "" && (o.user != "" || o.password != "" || o.ssl || o.cert != "" || o.wantsKerberos()):
 		return errors.New("-r is missing: the demo host has its own account")
 	case o.remote != "" && o.auth == "certificate" && (o.cert == "" || o.key == ""):
 		return errors.New("-auth certificate needs -cert and -key")
-	case o.remote != "" && o.auth != "certificate" && o.user == "":
+	case o.auth != "kerberos" && o.wantsKerberos():
+		return errors.New("-keytab, -ccache and -delegate are for -auth kerberos")
+	case o.keytab != "" && o.ccache != "":
+		return errors.New("-keytab or -ccache, not both")
+	case o.remote != "" && o.auth != "certificate" && o.auth != "kerberos" && o.user == "":
 		return errors.New("-u is missing: whose account?")
 	}
 	return nil
 }
+
+// wantsKerberos reports whether a flag says something that only Kerberos has.
+func (o *options) wantsKerberos() bool { return o.keytab != "" || o.ccache != "" || o.delegate }
 
 // endpoint is what winrm.New is given.
 func (o *options) endpoint() string {
