@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/winrmkit/winrmkit/internal/cmdline"
+	"github.com/winrmkit/winrmkit/internal/powershell"
 	"github.com/winrmkit/winrmkit/internal/wsmv"
 )
 
@@ -52,6 +53,10 @@ type Cmd struct {
 	// Args. Nothing in it is quoted.
 	Raw string
 
+	// Script, if not nil, makes the command a PowerShell script, in place of Path,
+	// Args and Raw. See [Client.PowerShell].
+	Script *Script
+
 	// Env holds variables "NAME=value" for the command, besides those of the
 	// shell. Commands with an Env or a Dir of their own do not share shells with
 	// others. They cannot be set together with Shell.
@@ -92,6 +97,10 @@ type Cmd struct {
 	client *Client
 	ctx    context.Context
 
+	wantJSON  bool              // set by RunJSON
+	frame     *powershell.Frame // of Script
+	frameHead []byte            // what it reads from stdin
+
 	mu      sync.Mutex
 	started bool
 	waited  bool
@@ -124,6 +133,8 @@ func (c *Client) CommandContext(ctx context.Context, name string, args ...string
 // String returns the command for people to read. It may hold secrets.
 func (c *Cmd) String() string {
 	switch {
+	case c.Script != nil:
+		return c.Script.Text
 	case c.Raw != "":
 		return c.Raw
 	case len(c.Args) < 2:
@@ -293,6 +304,8 @@ func (c *Cmd) commandLine() (wsmv.CommandLine, error) {
 		args = c.Args[1:]
 	}
 	switch {
+	case c.Script != nil:
+		line.Command, err = c.scriptLine()
 	case c.Raw != "":
 		line.Command = c.Raw
 	case c.NoShell:
@@ -315,6 +328,9 @@ func (c *Cmd) commandLine() (wsmv.CommandLine, error) {
 	}
 	return line, err
 }
+
+// shellLine is a line for cmd.exe.
+func shellLine(name string, args []string) (string, error) { return cmdline.Shell(name, args) }
 
 // A PathError says that a command with NoShell has a path that is not absolute.
 type PathError struct{ Path string }

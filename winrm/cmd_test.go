@@ -209,8 +209,6 @@ func TestMisuse(t *testing.T) {
 	cmd.Env = []string{"nothing"}
 	_, ok = errors.AsType[*winrm.EnvError](cmd.Run())
 	assert.True(t, ok)
-	_, ok = errors.AsType[*winrm.ScriptTooLongError](client.PowerShell(t.Context(), strings.Repeat("x", 5000)).Run())
-	assert.True(t, ok)
 	eventually(t, func() bool { return len(srv.Exchanges()) <= before+1 }, "nothing was sent") // the Signal of the first
 
 	require.NoError(t, client.Close())
@@ -232,15 +230,4 @@ func TestNewMakesNoConnection(t *testing.T) {
 	require.NoError(t, err)
 	defer client.Close()
 	assert.ErrorIs(t, client.CommandContext(ctx, "x").Run(), context.Canceled)
-}
-
-func TestPowerShell(t *testing.T) {
-	_, client := handle(t, func(p *winrmtest.Proc) uint32 {
-		fmt.Fprint(p.Stdout, p.Line)
-		return 0
-	})
-	out, err := client.PowerShell(t.Context(), "é;1").Output()
-	require.NoError(t, err)
-	// [Convert]::ToBase64String([Text.Encoding]::Unicode.GetBytes("é;1"))
-	assert.Equal(t, "powershell -NoProfile -NonInteractive -OutputFormat Text -EncodedCommand 6QA7ADEA", string(out))
 }

@@ -36,7 +36,8 @@ type execution struct {
 	unwatch   []func() bool
 
 	stdout, stderr *output
-	stdin          *stdinPump // nil without Stdin
+	stdin          *stdinPump     // nil without Stdin
+	script         *scriptStreams // of a script
 	pipes          []io.Closer
 
 	unconfirmed error // Command was sent, but its answer was lost
@@ -212,15 +213,20 @@ func (c *Cmd) newExecution(s *Shell) *execution {
 		cancelFn: c.Cancel, waitDelay: c.WaitDelay, pipes: c.pipes,
 		done: make(chan struct{}), stopped: make(chan struct{}), cleaned: make(chan struct{}),
 	}
-	e.console = c.Console == ConsoleOn || c.Console == ConsoleAuto && c.Stdin == nil
+	stdin, stdout, stderr := c.Stdin, c.Stdout, c.Stderr
+	if c.Script != nil {
+		e.script = c.scriptStreams()
+		stdin, stdout, stderr = c.scriptStdin(), e.script.out(), e.script.err()
+	}
+	e.console = c.Console == ConsoleOn || c.Console == ConsoleAuto && stdin == nil
 	if e.waitDelay == 0 {
 		e.waitDelay = DefaultWaitDelay
 	}
 	e.recvCtx, e.recvStop = context.WithCancelCause(e.ctx)
 	utf8 := s.codepage == DefaultCodepage
-	e.stdout, e.stderr = newOutput(c.Stdout, utf8), newOutput(c.Stderr, utf8)
-	if c.Stdin != nil {
-		e.stdin = newStdinPump(e, c.Stdin)
+	e.stdout, e.stderr = newOutput(stdout, utf8), newOutput(stderr, utf8)
+	if stdin != nil {
+		e.stdin = newStdinPump(e, stdin)
 	}
 	return e
 }
@@ -244,8 +250,8 @@ func (e *execution) begin() {
 func (e *execution) receiver() {
 	defer close(e.stopped)
 	o := e.receive()
-	e.stdout.flush()
-	e.stderr.flush()
+	e.stdout.close()
+	e.stderr.close()
 	e.noteWriteErrors()
 	pooled := e.shell.pooled
 	if !o.done && e.client.isClosed() {
@@ -362,7 +368,10 @@ func (e *execution) result() error {
 	var err error
 	switch o := e.outcome; {
 	case o.known && o.code != 0:
-		err = &ExitError{Code: o.code}
+		exit := &ExitError{Code: o.code}
+		if err = exit; e.script != nil {
+			err = e.script.explain(exit)
+		}
 	case o.known:
 	case e.abandoned:
 		err = o.err

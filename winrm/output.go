@@ -62,6 +62,16 @@ func (o *output) flush() {
 	o.n = 0
 }
 
+// close flushes, and ends what stands between the stream and the writer.
+func (o *output) close() {
+	o.flush()
+	if f, ok := o.w.(flusher); ok {
+		if err := f.end(); o.err == nil {
+			o.err = err
+		}
+	}
+}
+
 func (o *output) pass(p []byte) {
 	n, err := o.w.Write(p)
 	if err == nil && n != len(p) {

@@ -42,6 +42,14 @@ var arrows = []arrow{
 		never: []string{"auth/...", "credssp", "winrm/...", "wsman/..."},
 	},
 	{
+		name: "objects of PowerShell are XML, read as WS-Management's is",
+		from: []string{"internal/clixml"}, only: []string{"wsman"},
+	},
+	{
+		name: "what is sent to PowerShell stands alone",
+		from: []string{"internal/powershell", "internal/fileagent", "internal/winpath"}, only: nothing,
+	},
+	{
 		name: "command line quoting and in-memory connections stand alone",
 		from: []string{"internal/cmdline", "internal/memconn"}, only: nothing,
 	},
@@ -58,7 +66,7 @@ var arrows = []arrow{
 	{
 		name: "mechanisms reach winrm as values",
 		from: []string{"winrm"},
-		only: []string{"wsman", "wsman/config", "auth", "internal/wsmv", "internal/cmdline", "internal/hostscript"},
+		only: []string{"wsman", "wsman/config", "auth", "internal/wsmv", "internal/cmdline", "internal/hostscript", "internal/clixml", "internal/powershell", "internal/fileagent", "internal/winpath"},
 	},
 	{
 		name: "psrp stands on winrm",

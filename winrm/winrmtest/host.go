@@ -13,7 +13,8 @@ import (
 // Host is a [Handler] that imitates a Windows host: cmd.exe with its operators,
 // quotes, carets and percent signs, its inner commands as far as they need no
 // disk, and a few programs: hostname, whoami, ipconfig, ping, more, sort,
-// findstr, timeout, cmd. What it does not imitate it says on stderr; it never
+// findstr, timeout, cmd, and PowerShell as far as package winrm needs it to copy
+// files. What it does not imitate it says on stderr; it never
 // pretends. The zero value is ready to use.
 type Host struct {
 	// Name is the computer name, "" is that of the server; Domain is "" for a
@@ -22,6 +23,12 @@ type Host struct {
 	// Programs are further programs by their name in lower case, without ".exe".
 	// They see their own command line in Proc.Line and Proc.Args.
 	Programs map[string]Handler
+	// Script runs PowerShell scripts that are not imitated otherwise. It reports
+	// false for those that it does not know either.
+	Script func(*Script) (code uint32, known bool)
+	// Disk is where files are copied to and from, nil is an empty one that lives
+	// as long as the server.
+	Disk *Disk
 }
 
 var _ Handler = (*Host)(nil)

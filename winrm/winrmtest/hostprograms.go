@@ -2,19 +2,14 @@ package winrmtest
 
 import (
 	"bufio"
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf16"
 
-	"github.com/winrmkit/winrmkit/internal/hostscript"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest/internal/cmdexe"
 )
 
@@ -211,106 +206,4 @@ func cmd(ctx context.Context, r *hostRun, c *cmdexe.Call) uint32 {
 		}
 	}
 	return code
-}
-
-// powershell knows a handful of scripts and says so about all others.
-func powershell(_ context.Context, r *hostRun, c *cmdexe.Call) uint32 {
-	script, ok := scriptOf(splitArgs(c.Tail), c.Stdin)
-	if !ok {
-		fmt.Fprint(c.Stderr, "winrmtest imitates no PowerShell: it takes -Command or -EncodedCommand with one of a few known scripts.\r\n")
-		return 1
-	}
-	if script == hostscript.Bootstrap {
-		data, err := io.ReadAll(c.Stdin)
-		if err != nil {
-			return 1
-		}
-		script = string(data)
-		if s := r.proc.server; s != nil {
-			if code, ok := s.runScript(script, r.proc.User, c.Stdout, c.Stderr); ok {
-				return code
-			}
-		}
-	}
-	script = strings.TrimSpace(script)
-	lower := strings.ToLower(strings.TrimSuffix(script, ";"))
-	switch {
-	case lower == "hostname" || lower == "$env:computername" || lower == "[environment]::machinename":
-		fmt.Fprintf(c.Stdout, "%s\r\n", r.host.Name)
-		return 0
-	case lower == "whoami":
-		fmt.Fprintf(c.Stdout, "%s\r\n", strings.ToLower(r.proc.User))
-		return 0
-	case lower == "$psversiontable.psversion.tostring()":
-		fmt.Fprint(c.Stdout, "5.1.20348.2110\r\n")
-		return 0
-	}
-	if rest, ok := strings.CutPrefix(lower, "exit "); ok {
-		if n, err := strconv.ParseInt(strings.TrimSpace(rest), 10, 64); err == nil {
-			return uint32(n)
-		}
-	}
-	for _, prefix := range []string{"write-output ", "write-host ", "echo ", ""} {
-		if rest, ok := strings.CutPrefix(lower, prefix); ok {
-			if text, ok := literal(script[len(script)-len(strings.TrimRight(script, ";")[len(lower)-len(rest):]):]); ok {
-				fmt.Fprintf(c.Stdout, "%s\r\n", text)
-				return 0
-			}
-		}
-	}
-	first, _, _ := strings.Cut(script, "\n")
-	fmt.Fprintf(c.Stderr, "winrmtest does not imitate this PowerShell: %.200s\r\n", strings.TrimSpace(first))
-	return 1
-}
-
-// literal is a single-quoted string of PowerShell and nothing else.
-func literal(s string) (string, bool) {
-	s = strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(s), ";"))
-	if len(s) < 2 || s[0] != '\'' || s[len(s)-1] != '\'' {
-		return "", false
-	}
-	inner := s[1 : len(s)-1]
-	if strings.Contains(strings.ReplaceAll(inner, "''", ""), "'") {
-		return "", false
-	}
-	return strings.ReplaceAll(inner, "''", "'"), true
-}
-
-// scriptOf finds the script in the arguments of powershell.exe.
-func scriptOf(args []string, stdin io.Reader) (string, bool) {
-	for i, a := range args {
-		name := strings.ToLower(strings.TrimLeft(a, "-/"))
-		rest := args[i+1:]
-		switch {
-		case !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "/"):
-			if i > 0 && strings.HasPrefix(strings.ToLower(args[i-1]), "-ex") || i > 0 && strings.EqualFold(args[i-1], "-outputformat") {
-				continue
-			}
-			return strings.Join(args[i:], " "), true
-		case name != "" && strings.HasPrefix("command", name):
-			if len(rest) == 1 && rest[0] == "-" {
-				data, err := io.ReadAll(stdin)
-				return string(data), err == nil
-			}
-			return strings.Join(rest, " "), len(rest) > 0
-		case name == "e" || name == "ec" || strings.HasPrefix(name, "en") && strings.HasPrefix("encodedcommand", name):
-			if len(rest) == 0 {
-				return "", false
-			}
-			return decodeUTF16(rest[0])
-		}
-	}
-	return "", false
-}
-
-func decodeUTF16(text string) (string, bool) {
-	raw, err := base64.StdEncoding.DecodeString(text)
-	if err != nil || len(raw)%2 != 0 {
-		return "", false
-	}
-	units := make([]uint16, len(raw)/2)
-	if err := binary.Read(bytes.NewReader(raw), binary.LittleEndian, units); err != nil {
-		return "", false
-	}
-	return string(utf16.Decode(units)), true
 }
