@@ -174,7 +174,7 @@ func TestCommandsAtOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for range repetitions(t) {
 				r := newRemote(t, nil, func(p *winrmtest.Proc) uint32 {
-					fmt.Fprint(p.Stdout, strings.Repeat(p.Line+" ", 2000))
+					fmt.Fprint(p.Stdout, strings.Repeat(p.Line+" ", 300))
 					return 0
 				})
 				c := r.client(t, mech(creds()), func(cfg *winrm.Config) { cfg.MaxShells = 50 })
@@ -184,7 +184,7 @@ func TestCommandsAtOnce(t *testing.T) {
 						line := "command-" + strconv.Itoa(i)
 						out, err := run(t.Context(), c, line)
 						assert.NoError(t, err)
-						assert.Equal(t, strings.Repeat(line+" ", 2000), out)
+						assert.Equal(t, strings.Repeat(line+" ", 300), out)
 					})
 				}
 				wg.Wait()
