@@ -85,7 +85,7 @@ func (c *conn) handleBody(ctx context.Context, req *http.Request, body []byte, x
 		if v.early {
 			return c.unauthorized("", true).refuse, true
 		}
-		if v.sealer != nil && c.tls == nil && !c.srv.config.isTrue(itemAllowUnencrypted) {
+		if c.tls == nil && !c.srv.config.isTrue(itemAllowUnencrypted) {
 			c.srv.logf("connection %d: clear message where it must be sealed", c.id)
 			return &answer{status: http.StatusInternalServerError, header: tokenHeader(v.token)}, true
 		}
