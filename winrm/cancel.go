@@ -24,7 +24,7 @@ func (e *execution) interrupt() {
 // missing, or there is nobody to take its output.
 func (e *execution) kill() {
 	e.mu.Lock()
-	again := e.killed || e.finished
+	again := e.killed || e.finished || e.shell.isDetached()
 	e.killed = true
 	e.mu.Unlock()
 	if again {

@@ -96,6 +96,7 @@ type Cmd struct {
 
 	client *Client
 	ctx    context.Context
+	attach string // the id of the command, when it runs already
 
 	wantJSON  bool              // set by RunJSON
 	frame     *powershell.Frame // of Script

@@ -19,6 +19,9 @@ var (
 	ErrWaited     = errors.New("winrm: Wait was already called")
 	// ErrShellClosed is returned for commands in a [Shell] after its Close.
 	ErrShellClosed = errors.New("winrm: shell closed")
+	// ErrDisconnected is returned for the command that runs in a [Shell] when
+	// that is disconnected: it lives on. See [Shell.Attach].
+	ErrDisconnected = errors.New("winrm: shell disconnected")
 )
 
 // ErrCannotQuote says that an argument cannot be carried to the program as it

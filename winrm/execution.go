@@ -75,9 +75,12 @@ func (c *Cmd) start() (*execution, error) {
 		return nil, ErrClosed
 	}
 	defer c.client.leave()
-	line, err := c.commandLine()
-	if err != nil {
-		return nil, fmt.Errorf("winrm: %w", err)
+	var line wsmv.CommandLine
+	if c.attach == "" {
+		var err error
+		if line, err = c.commandLine(); err != nil {
+			return nil, fmt.Errorf("winrm: %w", err)
+		}
 	}
 	if _, err := parseEnv(c.Env); err != nil {
 		return nil, err
@@ -115,6 +118,9 @@ func (c *Cmd) launch(ctx context.Context, line wsmv.CommandLine) (*execution, er
 	if c.Shell != nil {
 		if err := c.Shell.acquire(ctx); err != nil {
 			return nil, err
+		}
+		if c.attach != "" {
+			return c.join(ctx, c.Shell)
 		}
 		e, err := c.command(ctx, c.Shell, line)
 		switch {
@@ -284,7 +290,10 @@ func (e *execution) settle() {
 	s := e.shell
 	ctx, cancel := e.client.cleanupContext(e.ctx)
 	defer cancel()
-	err := s.signal(ctx, e.id, wsmv.SignalTerminate)
+	var err error
+	if !s.isDetached() { // then the command lives on
+		err = s.signal(ctx, e.id, wsmv.SignalTerminate)
+	}
 	switch {
 	case !s.pooled:
 		<-s.turn

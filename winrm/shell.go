@@ -79,6 +79,7 @@ type Shell struct {
 	id       string
 	codepage int
 	pooled   bool
+	adopted  bool   // opened by another client
 	key      string // of the pool
 
 	turn chan struct{} // held by the command that runs
@@ -87,6 +88,7 @@ type Shell struct {
 	commands int
 	claimed  bool // somebody deletes it
 	removed  bool // Delete was sent
+	detached bool // by Disconnect
 }
 
 // OpenShell opens a shell on the host. Commands are run in it by
@@ -326,44 +328,6 @@ func (s *Shell) signal(ctx context.Context, command, code string) error {
 		return nil
 	}
 	return err
-}
-
-// Disconnect detaches the shell from this client: the host keeps it, for as long
-// as its idle timeout, until it is connected again. Command shells of Windows
-// may answer that they do not support it ([MS-WSMV] section 3.1.4.15).
-func (s *Shell) Disconnect(ctx context.Context) error {
-	var body wsmv.Disconnect
-	if err := s.do(ctx, &wsman.Request{Action: wsmv.ActionDisconnect, Body: body.Encode}, nil); err != nil {
-		return fmt.Errorf("winrm: disconnect shell: %w", err)
-	}
-	return nil
-}
-
-// Reconnect attaches a shell that this client has disconnected.
-func (s *Shell) Reconnect(ctx context.Context) error {
-	if err := s.do(ctx, &wsman.Request{Action: wsmv.ActionReconnect}, nil); err != nil {
-		return fmt.Errorf("winrm: reconnect shell: %w", err)
-	}
-	return nil
-}
-
-// ConnectShell attaches a disconnected shell that another client, or another
-// process, has left behind.
-func (c *Client) ConnectShell(ctx context.Context, id string) (*Shell, error) {
-	if !c.enter() {
-		return nil, ErrClosed
-	}
-	defer c.leave()
-	s := &Shell{client: c, id: id, codepage: DefaultCodepage, turn: make(chan struct{}, 1)}
-	var body wsmv.Connect
-	if err := s.do(ctx, &wsman.Request{Action: wsmv.ActionConnect, Body: body.Encode}, nil); err != nil {
-		return nil, fmt.Errorf("winrm: connect shell: %w", err)
-	}
-	c.setOwn(id, true)
-	if !c.keep(s) {
-		return nil, errors.Join(ErrClosed, s.Close())
-	}
-	return s, nil
 }
 
 func shellSelector(id string) []wsman.Selector {
