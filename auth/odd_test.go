@@ -3,6 +3,7 @@ package auth_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"regexp"
 	"strings"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/internal/authserver"
+	"github.com/winrmkit/winrmkit/internal/httpseal"
+	"github.com/winrmkit/winrmkit/internal/spnego"
 )
 
 // Servers, and what stands before them, write the same answers in many ways.
@@ -252,4 +255,125 @@ func TestSealedAnswersInOddForms(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A host, or somebody in between, that does not play by the rules after a good
+// logon: each answer is refused with a typed error, and the connection is gone.
+func TestHostileSealedAnswers(t *testing.T) {
+	seal := func(s authserver.Sealer, text string) string {
+		body, _, err := httpseal.Seal(nil, s, soapType, []byte(text))
+		if err != nil {
+			panic(err)
+		}
+		return string(body)
+	}
+	const contentType = `multipart/encrypted;protocol="application/HTTP-SPNEGO-session-encrypted";boundary="Encrypted Boundary"`
+	sig := func(body string) int { return strings.Index(body, "octet-stream\r\n") + len("octet-stream\r\n") }
+	for name, answer := range map[string]func(s authserver.Sealer, before string) string{
+		"replayed": func(_ authserver.Sealer, before string) string { return before },
+		"skipped":  func(s authserver.Sealer, _ string) string { seal(s, "lost"); return seal(s, "hello") },
+		"short signature": func(s authserver.Sealer, _ string) string {
+			body := seal(s, "hello")
+			at := sig(body)
+			return body[:at] + "\x08\x00\x00\x00" + body[at+4:]
+		},
+		"no signature": func(s authserver.Sealer, _ string) string {
+			body := seal(s, "hello")
+			at := sig(body)
+			return body[:at] + "\x00\x00\x00\x00" + body[at+20:]
+		},
+		"huge signature": func(s authserver.Sealer, _ string) string {
+			body := seal(s, "hello")
+			at := sig(body)
+			return body[:at] + "\xff\xff\xff\x7f" + body[at+4:]
+		},
+		"dummy signature": func(s authserver.Sealer, _ string) string {
+			body := seal(s, "hello")
+			at := sig(body) + 4
+			return body[:at] + "\x01\x00\x00\x00" + strings.Repeat("\x00", 12) + body[at+16:]
+		},
+		"changed text": func(s authserver.Sealer, _ string) string {
+			body := seal(s, "hello")
+			at := sig(body) + 20
+			return body[:at] + string([]byte{body[at] ^ 1}) + body[at+1:]
+		},
+		"cut text": func(s authserver.Sealer, _ string) string {
+			b := seal(s, "hello")
+			at := sig(b) + 22
+			return b[:at] + b[at+1:]
+		},
+		"longer length": func(s authserver.Sealer, _ string) string {
+			return strings.Replace(seal(s, "hello"), "Length=5", "Length=9", 1)
+		},
+		"huge length": func(s authserver.Sealer, _ string) string {
+			return strings.Replace(seal(s, "hello"), "Length=5", "Length=2147483647", 1)
+		},
+		"no length": func(s authserver.Sealer, _ string) string {
+			return strings.Replace(seal(s, "hello"), ";Length=5", "", 1)
+		},
+		"no end": func(s authserver.Sealer, _ string) string {
+			return strings.TrimSuffix(seal(s, "hello"), "--Encrypted Boundary--\r\n")
+		},
+		"boundary alone": func(authserver.Sealer, string) string { return "--Encrypted Boundary--\r\n" },
+		"nothing":        func(authserver.Sealer, string) string { return "" },
+		"reflected":      func(authserver.Sealer, string) string { return "reflect" },
+	} {
+		for kind, mech := range ntlmKinds {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				s := newNTLMServer(t, nil)
+				before := ""
+				s.hostile = func(r *received, _ string) string {
+					sealer, ok := s.contexts[r.conn].(authserver.Sealer)
+					if !r.message || !ok || r.conn > 1 {
+						return ""
+					}
+					if before == "" {
+						before = seal(sealer, "fine")
+						return httpAnswer(200, "Content-Type: "+contentType+"\r\n", before)
+					}
+					body := answer(sealer, before)
+					if body == "reflect" {
+						body = string(r.raw)
+					}
+					return httpAnswer(200, "Content-Type: "+contentType+"\r\n", body)
+				}
+				tr := s.transport(use(mech(creds())))
+				_, body, err := s.post(tr, t.Context(), "first")
+				require.NoError(t, err)
+				assert.Equal(t, "fine", body)
+				_, body, err = s.post(tr, t.Context(), "second")
+				refused, ok := errors.AsType[*auth.ResponseError](err)
+				require.True(t, ok, "%v", err)
+				assert.Equal(t, 200, refused.Status)
+				assert.Empty(t, body)
+				assert.True(t, auth.MayBeProcessed(err))
+				_, body, err = s.post(tr, t.Context(), "third")
+				require.NoError(t, err)
+				assert.Equal(t, "re: third", body, "on a new connection")
+				conns, _, failed := s.counts()
+				assert.Equal(t, []int{2, 0}, []int{conns, failed})
+			})
+		}
+	}
+}
+
+// The server's signature of the mechanism list is wrong: somebody has changed
+// it, or the server does not know the key. No message leaves.
+func TestWrongMechListMIC(t *testing.T) {
+	s := newNTLMServer(t, nil)
+	s.hostile = func(r *received, token string) string {
+		if r.nth != 2 {
+			return ""
+		}
+		raw, err := base64.StdEncoding.DecodeString(strings.TrimSpace(strings.TrimPrefix(token, "WWW-Authenticate: Negotiate ")))
+		require.NoError(t, err)
+		raw[len(raw)-8] ^= 1
+		return httpAnswer(200, "WWW-Authenticate: Negotiate "+base64.StdEncoding.EncodeToString(raw)+"\r\n", "")
+	}
+	_, _, err := s.post(s.transport(use(auth.Negotiate(auth.NTLM(creds())))), t.Context(), "x")
+	require.ErrorIs(t, err, spnego.ErrMIC)
+	e, ok := errors.AsType[*auth.Error](err)
+	require.True(t, ok, "%v", err)
+	assert.False(t, e.Refused, "the server did not refuse anything")
+	assert.Empty(t, s.messages())
 }
