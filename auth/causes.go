@@ -13,10 +13,6 @@ func explain(session Session, scheme string, status int, presented bool, offered
 	if status != http.StatusUnauthorized && status != http.StatusProxyAuthRequired {
 		return statusCauses[status]
 	}
-	listed := slices.ContainsFunc(offered, func(s string) bool { return strings.EqualFold(s, scheme) })
-	if len(offered) > 0 && !listed && !strings.Contains(scheme, "/") {
-		return []Cause{schemeOff(scheme)}
-	}
 	if e, ok := session.(Explainer); ok {
 		if causes := e.Explain(status, presented); len(causes) > 0 {
 			return causes
@@ -29,6 +25,39 @@ func explain(session Session, scheme string, status int, presented bool, offered
 		{ID: "wrong-password", Text: "user name or password is wrong, expired or the account is locked or disabled"},
 		schemeOff(scheme),
 	}
+}
+
+// notOffered explains a logon with a scheme that the server's 401 does not list,
+// nil for one that it does. The list is the switches of Service\Auth that are on
+// ([MS-WSMV] section 3.1.4.1.28), so the cause is known; Kerberos, though, is
+// also missing on hosts that belong to no domain.
+func notOffered(scheme, host string, offered []string) []Cause {
+	listed := slices.ContainsFunc(offered, func(s string) bool { return strings.EqualFold(s, scheme) })
+	if len(offered) == 0 || listed || strings.Contains(scheme, "/") {
+		return nil
+	}
+	switches := []string{"Basic", "Kerberos", "Negotiate", "CredSSP"}
+	i := slices.IndexFunc(switches, func(s string) bool { return strings.EqualFold(s, scheme) })
+	if i < 0 {
+		return []Cause{schemeOff(scheme)}
+	}
+	item := `Service\Auth\` + switches[i]
+	c := Cause{
+		ID: strings.ToLower(switches[i]) + "-off", Text: fmt.Sprintf("%s is false on %s", item, host), Certain: true,
+		Check:  `Get-Item WSMan:\localhost\` + item,
+		Remedy: fmt.Sprintf(`Set-Item -Path WSMan:\localhost\%s -Value $true -Force`, item),
+	}
+	switch switches[i] {
+	case "CredSSP":
+		c.Remedy += `, or Enable-WSManCredSSP -Role Server -Force`
+	case "Kerberos":
+		c.Certain = false
+		return []Cause{c, {
+			ID: "no-domain", Text: host + " belongs to no domain", Check: "(Get-CimInstance Win32_ComputerSystem).PartOfDomain",
+			Remedy: "use Negotiate with NTLM, over https",
+		}}
+	}
+	return []Cause{c}
 }
 
 // proxyCauses are why a proxy does not let a logon through.

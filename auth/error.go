@@ -27,6 +27,8 @@ type Cause struct {
 	Text   string
 	Check  string
 	Remedy string
+	// Certain says that it is no candidate: the wire, or a check, has shown it.
+	Certain bool
 }
 
 // An Error is a logon that did not succeed.
@@ -89,7 +91,11 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, ": %v", e.Err)
 	}
 	for i, c := range e.Causes {
-		fmt.Fprintf(&b, "; %s %s", []string{"possible cause:", "or"}[min(i, 1)], c.Text)
+		word := []string{"possible cause:", "or"}[min(i, 1)]
+		if c.Certain {
+			word = "cause:"
+		}
+		fmt.Fprintf(&b, "; %s %s", word, c.Text)
 		if c.Remedy != "" {
 			fmt.Fprintf(&b, " (%s)", c.Remedy)
 		}

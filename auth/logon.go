@@ -314,7 +314,10 @@ func (l *logon) failure(err error, refused bool) *Error {
 	}
 	e.Scheme, e.Host, e.Proxy = l.scheme(), l.host, l.proxy
 	e.Offered, e.Leg, e.Status = l.offered, l.leg, l.status
+	off := notOffered(e.Scheme, e.Host, e.Offered)
 	switch {
+	case off != nil && !l.proxy && isUnauthorized(l.status):
+		e.Causes = off
 	case len(e.Causes) > 0 && !l.proxy || err != nil && !refused && len(e.Causes) == 0:
 	case l.proxy:
 		e.Causes = proxyCauses(e, l.presented())

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+
+	"github.com/winrmkit/winrmkit/auth"
 )
 
 // A NotAllowedError is a host that [Config.Allow] does not name. Nothing was
@@ -17,6 +19,14 @@ type NotAllowedError struct {
 func (e *NotAllowedError) Error() string {
 	return fmt.Sprintf("credssp: %s may not receive the credentials: Allow lists %s; add wsman/%[1]s if it may",
 		e.Host, strings.Join(e.Allow, ", "))
+}
+
+// Causes tells what to do, in the way of a logon's.
+func (e *NotAllowedError) Causes() []auth.Cause {
+	return []auth.Cause{{
+		ID: "credssp-not-allowed", Text: e.Host + " is not among the hosts that may receive the credentials", Certain: true,
+		Check: "Config.Allow: " + strings.Join(e.Allow, ", "), Remedy: "add wsman/" + e.Host + " if it may",
+	}}
 }
 
 // A pattern is one entry of Allow.

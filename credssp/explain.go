@@ -39,6 +39,11 @@ var (
 		Check:  "winrm get winrm/config/service/auth",
 		Remedy: "Enable-WSManCredSSP -Role Server -Force",
 	}
+	oldVersion = auth.Cause{
+		ID: "credssp-version", Text: "the host speaks a version of CredSSP that is open to CVE-2018-0886", Certain: true,
+		Check:  "Get-HotFix; tspkg.dll of 2018 and later has version 6",
+		Remedy: "update the host; until then MinVersion allows its version by name",
+	}
 	tlsRefused = auth.Cause{
 		ID: "inner-tls", Text: "the host shares no TLS version or cipher suite with us",
 		Check:  "see the host's event log System, source Schannel",
