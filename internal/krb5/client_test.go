@@ -203,6 +203,39 @@ func TestReferralToAnotherRealm(t *testing.T) {
 	require.ErrorAs(t, err, &reply)
 }
 
+// A foreign KDC says that its server is trusted for delegation. That counts only
+// where our own KDC says so of the foreign realm.
+func TestTrustedForDelegationOverRealms(t *testing.T) {
+	const spn = "HTTP/web.other.test"
+	for name, tc := range map[string]struct {
+		trust []string // what A says
+		named bool     // the realm is named, so that its ticket-granting ticket is fetched first
+		want  bool
+	}{
+		"by referral":              {nil, false, false},
+		"by referral, realm is ok": {[]string{"krbtgt/B.TEST"}, false, true},
+		"by name":                  {nil, true, false},
+		"by name, realm is ok":     {[]string{"krbtgt/B.TEST"}, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shared := mustKey(t, AES256SHA1)
+			a, b := testKDC(t), testKDC(t)
+			a.Referral, a.Cross, a.Trusted = map[string]string{spn: "B.TEST"}, map[string]Key{"B.TEST": shared}, tc.trust
+			b.Realm, b.Services, b.Cross = "B.TEST", map[string]Key{spn: mustKey(t, AES256SHA1)}, map[string]Key{"A.TEST": shared}
+			b.Trusted = []string{spn}
+			c := kdcClient(t, &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(a), "b:88": serving(b)}})
+			realm := ""
+			if tc.named {
+				realm = "B.TEST"
+			}
+			ticket, err := c.Ticket(t.Context(), Service("HTTP", "web.other.test", realm))
+			require.NoError(t, err)
+			assert.Equal(t, "B.TEST", ticket.Server.Realm)
+			assert.Equal(t, tc.want, ticket.Flags&FlagOKAsDelegate != 0)
+		})
+	}
+}
+
 func TestClientOfAnotherRealm(t *testing.T) {
 	a, b := testKDC(t), testKDC(t)
 	a.Referral = map[string]string{"alice": "B.TEST"}

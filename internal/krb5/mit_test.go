@@ -236,7 +236,12 @@ func TestMITDelegation(t *testing.T) {
 // acceptTicket shows that MIT's acceptor takes a ticket.
 func acceptTicket(t *testing.T, m *realmtest.MIT, ticket *krb5.Ticket, host, client string) {
 	t.Helper()
-	g := realmtest.StartGSS(t, append(m.Env, "KRB5_KTNAME=FILE:"+m.Path(host+".keytab")), "accept")
+	acceptTicketWith(t, m, ticket, host+".keytab", client)
+}
+
+func acceptTicketWith(t *testing.T, m *realmtest.MIT, ticket *krb5.Ticket, keytab, client string) {
+	t.Helper()
+	g := realmtest.StartGSS(t, append(m.Env, "KRB5_KTNAME=FILE:"+m.Path(keytab)), "accept")
 	i, err := krb5.NewInitiator(krb5.InitiatorConfig{Ticket: ticket})
 	require.NoError(t, err)
 	token, err := i.Token()

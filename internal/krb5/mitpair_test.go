@@ -15,7 +15,7 @@ import (
 // other.test belongs to B.TEST.
 func TestMITReferral(t *testing.T) {
 	shared := []string{
-		"addprinc -clearpolicy -pw a-to-b krbtgt/B.TEST@A.TEST", "addprinc -clearpolicy -pw b-to-a krbtgt/A.TEST@B.TEST",
+		"addprinc -clearpolicy -pw a-to-b -requires_preauth krbtgt/B.TEST@A.TEST", "addprinc -clearpolicy -pw b-to-a -requires_preauth krbtgt/A.TEST@B.TEST",
 	}
 	a := realmtest.StartMIT(t, realmtest.MITConfig{
 		Realm: "A.TEST", Conf: "  .other.test = B.TEST\n  .b.test = B.TEST\n",
@@ -50,6 +50,51 @@ func TestMITReferral(t *testing.T) {
 	}
 	_, err := alice.Ticket(t.Context(), krb5.Service("HTTP", "nobody.other.test", ""))
 	require.ErrorIs(t, err, krb5.ErrServerUnknown)
+}
+
+// TestMITForUserOfAnotherRealm has a service act for a user of a realm that
+// trusts its own ([MS-SFU] section 3.1.5.1.1.2): the user's KDC refers the
+// request to the service's. MIT's KDC finds the service of the other realm by an
+// alias of the realm's krbtgt; Active Directory looks into its trusts.
+func TestMITForUserOfAnotherRealm(t *testing.T) {
+	shared := []string{
+		"addprinc -clearpolicy -pw a-to-b krbtgt/B.TEST@A.TEST", "addprinc -clearpolicy -pw b-to-a krbtgt/A.TEST@B.TEST",
+	}
+	a := realmtest.StartMIT(t, realmtest.MITConfig{
+		Realm: "A.TEST", Conf: "  .b.test = B.TEST\n", LDAP: true,
+		KAdmin: append([]string{
+			"addprinc -clearpolicy -randkey +requires_preauth +ok_to_auth_as_delegate HTTP/front.a.test",
+			"ktadd -norandkey -k $DIR/front.keytab HTTP/front.a.test",
+			"addprinc -clearpolicy -randkey HTTP/host1.a.test", "ktadd -norandkey -k $DIR/host1.keytab HTTP/host1.a.test",
+		}, shared...),
+		DelegateTo: map[string][]string{"HTTP/front.a.test": {"HTTP/host1.a.test"}},
+	})
+	b := realmtest.StartMIT(t, realmtest.MITConfig{
+		Realm: "B.TEST", LDAP: true,
+		KAdmin:  append([]string{`addprinc -clearpolicy -pw "` + passAlice + `" alice`}, shared...),
+		Aliases: map[string][]string{"krbtgt/A.TEST": {`HTTP\/front.a.test@A.TEST`, "HTTP/front.a.test@A.TEST"}},
+	})
+	ctx := t.Context()
+	kt, err := krb5.ReadKeytab(a.Path("front.keytab"))
+	require.NoError(t, err)
+	front := newClient(t, krb5.ClientConfig{
+		Network:   &krb5.Network{KDCs: map[string][]string{"A.TEST": {a.KDC}, "B.TEST": {b.KDC}}},
+		Principal: kt.Principals()[0], Secret: krb5.KeytabSecret{Keytab: kt},
+	})
+	evidence, err := front.ForUser(ctx, principal(t, "alice@B.TEST"))
+	require.NoError(t, err)
+	assert.Equal(t, "alice@B.TEST", evidence.Client.String())
+	assert.Equal(t, "HTTP/front.a.test@A.TEST", evidence.Server.String())
+
+	ticket, err := front.Proxy(ctx, evidence, krb5.Service("HTTP", "host1.a.test", ""))
+	require.NoError(t, err)
+	assert.Equal(t, "alice@B.TEST", ticket.Client.String())
+	acceptTicketWith(t, a, ticket, "host1.keytab", "alice@B.TEST")
+
+	_, err = front.ForUser(ctx, principal(t, "nobody@B.TEST"))
+	var refused *krb5.DelegationError
+	require.ErrorAs(t, err, &refused)
+	require.ErrorIs(t, err, krb5.ErrClientUnknown)
 }
 
 // closedPort is an address where nobody answers: a KDC that is down.

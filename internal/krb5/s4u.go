@@ -186,7 +186,12 @@ func (c *Client) s4u2selfOnce(ctx context.Context, tgt *Ticket, server, user Pri
 			older, err := paForUserData(user, tgt.Key)
 			return []types.PAData{modern, older}, err
 		},
-		client: func(got Principal) bool {
+		client: func(got Principal, referral bool) bool {
+			if referral {
+				// The ticket to the next realm is still the service's; the user
+				// is in its authorization data.
+				return got.Equal(tgt.Client)
+			}
 			ignored = got.Equal(tgt.Client)
 			return !ignored && got.Realm == user.Realm || got.isSameUser(user)
 		},
@@ -282,7 +287,7 @@ func (c *Client) Proxy(ctx context.Context, evidence *Ticket, server Principal) 
 					options, err := pacOptionsRBCD()
 					return []types.PAData{options}, err
 				},
-				client: evidence.Client.Equal,
+				client: func(got Principal, _ bool) bool { return got.Equal(evidence.Client) },
 			})
 			return err
 		})

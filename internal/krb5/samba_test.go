@@ -36,12 +36,14 @@ func adComputer(t testing.TB, s *realmtest.Samba, name string) *krb5.Client {
 
 func adService(host string) krb5.Principal { return krb5.Service("HTTP", host+".corp.test", "") }
 
-// TestSambaAD runs against one domain controller, which takes seconds to make.
+// TestSambaAD runs against one pair of domain controllers, which take seconds to
+// make.
 func TestSambaAD(t *testing.T) {
-	s := realmtest.StartSamba(t)
+	s, other := realmtest.StartSambaTrust(t)
 	t.Run("logon", func(t *testing.T) { sambaLogon(t, s) })
 	t.Run("delegation", func(t *testing.T) { sambaDelegation(t, s) })
 	t.Run("gMSA keys", func(t *testing.T) { sambaManagedKeys(t, s) })
+	t.Run("trust", func(t *testing.T) { sambaTrust(t, s, other) })
 }
 
 func sambaLogon(t *testing.T, s *realmtest.Samba) {

@@ -17,7 +17,7 @@ type tgsRequest struct {
 	options uint32
 	tickets [][]byte                                    // additional tickets
 	padata  func(nonce int64) ([]types.PAData, error)   // beside the TGT; may be nil
-	client  func(got Principal) bool                    // whose name the reply may have; nil: the TGT's
+	client  func(got Principal, referral bool) bool     // whose name the reply may have; nil: the TGT's
 	check   func(rep kdcRep, part *encKDCRepPart) error // may be nil
 	op      string
 }
@@ -59,7 +59,7 @@ func (c *Client) tgs(ctx context.Context, tgt *Ticket, r tgsRequest) (*Ticket, e
 	}
 	named := t.Client.Equal(tgt.Client)
 	if r.client != nil {
-		named = r.client(t.Client)
+		named = r.client(t.Client, t.Server.isTGS())
 	}
 	if !named {
 		t.wipe()
@@ -70,6 +70,12 @@ func (c *Client) tgs(ctx context.Context, tgt *Ticket, r tgsRequest) (*Ticket, e
 			t.wipe()
 			return nil, fail(err)
 		}
+	}
+	if tgt.isCrossRealm() {
+		// A realm that is merely trusted cannot have our users' tickets forwarded
+		// to its servers: each realm on the way has to say that the next one may.
+		// See [MS-KILE] section 3.3.5.7.5.
+		t.Flags &^= FlagOKAsDelegate &^ tgt.Flags
 	}
 	return t, nil
 }

@@ -3,6 +3,7 @@ package krb5
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/jcmturner/gokrb5/v8/types"
@@ -47,6 +48,12 @@ func (t *Ticket) LogValue() slog.Value { return slog.StringValue(t.String()) }
 // valid reports whether the ticket can still be used for margin longer.
 func (t *Ticket) valid(now time.Time, margin time.Duration) bool {
 	return t.Flags&FlagInvalid == 0 && now.Add(margin).Before(t.EndTime) && !now.Add(maxSkew).Before(t.StartTime)
+}
+
+// isCrossRealm reports whether t is a ticket-granting ticket that one realm has
+// made for another. Those of a logon may name their realm in two ways.
+func (t *Ticket) isCrossRealm() bool {
+	return t.Server.isTGS() && !strings.EqualFold(t.Server.Parts[1], t.Server.Realm) && t.Flags&FlagInitial == 0
 }
 
 func (t *Ticket) wipe() { t.Key.Wipe() }

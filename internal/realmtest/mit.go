@@ -20,6 +20,9 @@ type MITConfig struct {
 	KAdmin []string
 	// DelegateTo lists, by service, the services that it may act towards (LDAP).
 	DelegateTo map[string][]string
+	// Aliases are further names of principals, without the realm (LDAP). Those of
+	// krbtgt/OTHER make the KDC refer who asks for them to the other realm.
+	Aliases map[string][]string
 	// Conf is added to its krb5.conf.
 	Conf string
 }
@@ -63,6 +66,9 @@ func StartMIT(t testing.TB, c MITConfig) *MIT {
 	m.KAdmin(t, c.KAdmin...)
 	for service, targets := range c.DelegateTo {
 		m.delegate(t, service, targets)
+	}
+	for name, aliases := range c.Aliases {
+		m.alias(t, name, aliases)
 	}
 	daemon(t, m.Env, "krb5kdc", "-n", "-r", c.Realm, "-P", m.Path("kdc.pid"))
 	eventually(t, "krb5kdc", 10*time.Second, dialable(m.KDC))
@@ -195,6 +201,18 @@ func (m *MIT) delegate(t testing.TB, service string, targets []string) {
 		service, m.Realm, ldapBase)
 	for _, target := range targets {
 		fmt.Fprintf(&ldif, "krbAllowedToDelegateTo: %s@%s\n", target, m.Realm)
+	}
+	run(t, nil, ldif.String(), "ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", m.ldapURI())
+}
+
+// alias gives a principal further names.
+func (m *MIT) alias(t testing.TB, name string, aliases []string) {
+	t.Helper()
+	var ldif strings.Builder
+	fmt.Fprintf(&ldif, "dn: krbPrincipalName=%[1]s@%[2]s,cn=%[2]s,cn=krb5,%[3]s\nchangetype: modify\n", name, m.Realm, ldapBase)
+	fmt.Fprintf(&ldif, "replace: krbCanonicalName\nkrbCanonicalName: %s@%s\n-\nadd: krbPrincipalName\n", name, m.Realm)
+	for _, a := range aliases {
+		fmt.Fprintf(&ldif, "krbPrincipalName: %s@%s\n", a, m.Realm)
 	}
 	run(t, nil, ldif.String(), "ldapmodify", "-Q", "-Y", "EXTERNAL", "-H", m.ldapURI())
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -25,6 +26,9 @@ const (
 	SambaPassword = "Passw0rd!"
 	SambaOdd      = "pÄss @:/%wörd 비밀"
 	SambaMachine  = "Machine-Secret-"
+	SambaOther    = "OTHER.TEST" // the second domain of StartSambaTrust
+
+	sambaAdmin = "Adm1n-Pass"
 )
 
 // userAccountControl bits. See [MS-ADTS] section 2.2.16.
@@ -40,7 +44,7 @@ const (
 //go:embed testdata/samba_accounts.py
 var sambaAccounts string
 
-// Samba is a running Active Directory domain controller.
+// Samba is a running Active Directory domain controller, dc1.
 //
 // Users: alice, odd, carol (UPN carol.jones@corp.test), sensitive (not to be
 // delegated), disabled, expired. Computers with HTTP, WSMAN and HOST names: web1
@@ -49,23 +53,54 @@ var sambaAccounts string
 // rbcd1, rbcd2 (with protocol transition). gmsa1 is a gMSA whose password web1
 // may read.
 type Samba struct {
-	Dir string
-	IP  string // everything listens here, on the usual ports
-	CA  string // PEM file of the LDAPS certificate
-	Env []string
+	Dir   string
+	Realm string // SambaRealm, or that of the other domain of a trust
+	IP    string // everything listens here, on the usual ports
+	CA    string // PEM file of the LDAPS certificate
+	Env   []string
+
+	provision func() // waits for the end of the provisioning
+	pid       int    // of what runs it
+	forwarder string // address of the DNS server for other domains
 }
 
 // StartSamba provisions and starts a domain controller; it ends with the test.
 func StartSamba(t testing.TB) *Samba {
 	t.Helper()
-	Need(t, "samba", "samba-tool", "ldbmodify", "unshare", "openssl", "wbinfo")
+	s := newSamba(t, SambaRealm, freeIP(t), "")
+	s.start(t)
+	s.ready(t)
+	return s
+}
+
+// StartSambaTrust starts the domain controllers of two forests that trust each
+// other, SambaRealm and SambaOther, with the same accounts in each.
+func StartSambaTrust(t testing.TB) (corp, other *Samba) {
+	t.Helper()
+	corpIP, otherIP := freeIP(t), freeIP(t)
+	corp = newSamba(t, SambaRealm, corpIP, otherIP)
+	other = newSamba(t, SambaOther, otherIP, corpIP)
+	corp.start(t)
+	other.start(t)
+	corp.ready(t)
+	other.ready(t)
+	run(t, corp.Env, "", "nsenter", "--target", strconv.Itoa(corp.pid), "--mount",
+		"samba-tool", "domain", "trust", "create", SambaOther, "--type=forest", "--direction=both",
+		"--create-location=both", "-U", "Administrator@"+SambaOther+"%"+sambaAdmin)
+	return corp, other
+}
+
+// newSamba begins to provision a domain controller.
+func newSamba(t testing.TB, realm, ip, forwarder string) *Samba {
+	t.Helper()
+	Need(t, "samba", "samba-tool", "ldbmodify", "unshare", "nsenter", "openssl", "kinit", "winbindd")
 	if os.Geteuid() != 0 {
 		missing(t, "Samba's domain controller wants root")
 	}
 	if v := run(t, nil, "", "samba", "--version"); !strings.HasPrefix(v, "Version 4.") || strings.HasPrefix(v, "Version 4.1") {
 		missing(t, "Samba is older than 4.22: "+strings.TrimSpace(v))
 	}
-	s := &Samba{Dir: shortDir(t), IP: freeIP(t)}
+	s := &Samba{Dir: shortDir(t), Realm: realm, IP: ip, forwarder: forwarder}
 	s.Env = []string{
 		"SMB_CONF_PATH=" + s.Path("smb.conf"), "KRB5_CONFIG=" + s.Path("krb5.conf"),
 		"KRB5CCNAME=FILE:" + s.Path("ccache"), "KRB5RCACHENAME=file2:" + s.Path("rcache"),
@@ -73,17 +108,20 @@ func StartSamba(t testing.TB) *Samba {
 	s.CA = s.Path("private/tls/cert.pem")
 	s.configure(t)
 	run(t, s.Env, "", "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-		"-days", "30", "-subj", "/CN=dc1.corp.test", "-addext", "subjectAltName=DNS:dc1.corp.test,IP:"+s.IP,
+		"-days", "30", "-subj", "/CN=dc1."+s.domain(), "-addext", "subjectAltName=DNS:dc1."+s.domain()+",IP:"+s.IP,
 		"-keyout", s.Path("private/tls/key.pem"), "-out", s.CA)
-	run(t, s.Env, "", "samba-tool", "domain", "provision", "--realm="+SambaRealm, "--domain="+SambaDomain,
+	s.provision = begin(t, s.Env, "samba-tool", "domain", "provision", "--realm="+realm, "--domain="+s.netBIOS(),
 		"--server-role=dc", "--function-level=2016", "--dns-backend=SAMBA_INTERNAL", "--host-name=dc1",
-		"--host-ip="+s.IP, "--adminpass=Adm1n-Pass")
-	write(t, s.Path("accounts.ldif"), accountsLDIF())
-	run(t, s.Env, "", "ldbmodify", "-H", s.Path("private/sam.ldb"), s.Path("accounts.ldif"))
-	write(t, s.Path("accounts.py"), sambaAccounts)
-	run(t, s.Env, "", "/usr/bin/python3", s.Path("accounts.py"), s.Dir)
-	s.start(t)
+		"--host-ip="+s.IP, "--adminpass="+sambaAdmin)
 	return s
+}
+
+// domain is the DNS name of the domain, netBIOS its short name.
+func (s *Samba) domain() string { return strings.ToLower(s.Realm) }
+
+func (s *Samba) netBIOS() string {
+	name, _, _ := strings.Cut(s.Realm, ".")
+	return name
 }
 
 // Path is a file of the domain controller's folder.
@@ -110,7 +148,7 @@ func freeIP(t testing.TB) string {
 func (s *Samba) configure(t testing.TB) {
 	t.Helper()
 	for _, dir := range []string{
-		"private/tls", "state/sysvol/corp.test/scripts", "cache", "log", "bind", "ncalrpc", "run/winbindd", "keytab",
+		"private/tls", "state/sysvol/" + s.domain() + "/scripts", "cache", "log", "bind", "ncalrpc", "run/winbindd", "keytab",
 	} {
 		if err := os.MkdirAll(s.Path(dir), 0o755); err != nil { //nolint:gosec // winbindd wants its folder so
 			t.Fatal(err)
@@ -129,7 +167,7 @@ func (s *Samba) configure(t testing.TB) {
   interfaces = %[3]s/8
   bind interfaces only = yes
   server services = s3fs, rpc, ldap, cldap, kdc, winbindd, dns
-  dns forwarder =
+  dns forwarder = %[5]s
   private dir = %[4]s/private
   state directory = %[4]s/state
   cache directory = %[4]s/cache
@@ -147,9 +185,9 @@ func (s *Samba) configure(t testing.TB) {
   path = %[4]s/state/sysvol
   read only = no
 [netlogon]
-  path = %[4]s/state/sysvol/corp.test/scripts
+  path = %[4]s/state/sysvol/%[6]s/scripts
   read only = no
-`, SambaRealm, SambaDomain, s.IP, s.Dir))
+`, s.Realm, s.netBIOS(), s.IP, s.Dir, s.forwarder, s.domain()))
 	write(t, s.Path("krb5.conf"), fmt.Sprintf(`[libdefaults]
   default_realm = %[1]s
   dns_lookup_kdc = false
@@ -161,17 +199,23 @@ func (s *Samba) configure(t testing.TB) {
     kdc = %[2]s
   }
 [domain_realm]
-  .corp.test = %[1]s
-`, SambaRealm, s.IP))
-	write(t, s.Path("resolv.conf"), "nameserver "+s.IP+"\nsearch corp.test\n")
-	write(t, s.Path("hosts"), "127.0.0.1 localhost\n"+s.IP+" dc1.corp.test dc1\n")
+  .%[3]s = %[1]s
+`, s.Realm, s.IP, s.domain()))
+	write(t, s.Path("resolv.conf"), "nameserver "+s.IP+"\nsearch "+s.domain()+"\n")
+	write(t, s.Path("hosts"), "127.0.0.1 localhost\n"+s.IP+" dc1."+s.domain()+" dc1\n")
 }
 
-// start runs samba in namespaces of its own: one for its processes, so that
-// killing the first ends all, and one for mounts, because libwbclient looks for
-// winbindd in /run/samba and the resolver in /etc whatever smb.conf says.
+// start adds the accounts and runs samba in namespaces of its own: one for its
+// processes, so that killing the first ends all, and one for mounts, because
+// libwbclient looks for winbindd in /run/samba and the resolver in /etc whatever
+// smb.conf says.
 func (s *Samba) start(t testing.TB) {
 	t.Helper()
+	s.provision()
+	write(t, s.Path("accounts.ldif"), s.accountsLDIF())
+	run(t, s.Env, "", "ldbmodify", "-H", s.Path("private/sam.ldb"), s.Path("accounts.ldif"))
+	write(t, s.Path("accounts.py"), sambaAccounts)
+	run(t, s.Env, "", "/usr/bin/python3", s.Path("accounts.py"), s.Dir, s.domain())
 	if err := os.MkdirAll("/run/samba", 0o755); err != nil { //nolint:gosec // as the package makes it
 		t.Fatal(err)
 	}
@@ -187,11 +231,17 @@ mount --bind %[1]s/hosts /etc/hosts && exec samba -F --no-process-group -s %[1]s
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	s.pid = cmd.Process.Pid
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill() // --kill-child takes the rest along
 		_ = cmd.Wait()
 		log.Close()
 	})
+}
+
+// ready waits until the domain controller serves.
+func (s *Samba) ready(t testing.TB) {
+	t.Helper()
 	for _, port := range []string{"53", "88", "389", "636"} {
 		eventually(t, "samba, port "+port, 60*time.Second, dialable(net.JoinHostPort(s.IP, port)))
 	}
@@ -207,38 +257,39 @@ mount --bind %[1]s/hosts /etc/hosts && exec samba -F --no-process-group -s %[1]s
 }
 
 // accountsLDIF are the accounts, written into the database before it is served.
-func accountsLDIF() string {
-	const base = "DC=corp,DC=test"
+func (s *Samba) accountsLDIF() string {
+	domain := s.domain()
+	base := "DC=" + strings.ReplaceAll(domain, ".", ",DC=")
 	var b strings.Builder
 	fmt.Fprintf(&b, "dn: %s\nchangetype: modify\nreplace: pwdProperties\npwdProperties: 0\n-\nreplace: maxPwdAge\nmaxPwdAge: -9223372036854775808\n\n", base)
 	// What samba_spnupdate would do later.
-	fmt.Fprintf(&b, "dn: CN=DC1,OU=Domain Controllers,%s\nchangetype: modify\nadd: servicePrincipalName\nservicePrincipalName: ldap/dc1.corp.test\n\n", base)
+	fmt.Fprintf(&b, "dn: CN=DC1,OU=Domain Controllers,%s\nchangetype: modify\nadd: servicePrincipalName\nservicePrincipalName: ldap/dc1.%s\n\n", base, domain)
 	user := func(name, password string, uac int, more ...string) {
 		fmt.Fprintf(&b, "dn: CN=%[1]s,CN=Users,%[2]s\nchangetype: add\nobjectClass: user\nsAMAccountName: %[1]s\nuserAccountControl: %[3]d\nunicodePwd:: %[4]s\n",
 			name, base, uac|uacUser, unicodePwd(password))
 		if !strings.Contains(strings.Join(more, " "), "userPrincipalName") {
-			fmt.Fprintf(&b, "userPrincipalName: %s@corp.test\n", name)
+			fmt.Fprintf(&b, "userPrincipalName: %s@%s\n", name, domain)
 		}
 		b.WriteString(strings.Join(append(more, "", ""), "\n"))
 	}
 	computer := func(name string, uac int, more ...string) {
-		fmt.Fprintf(&b, "dn: CN=%[1]s,CN=Computers,%[2]s\nchangetype: add\nobjectClass: computer\nsAMAccountName: %[1]s$\nuserAccountControl: %[3]d\nunicodePwd:: %[4]s\ndNSHostName: %[1]s.corp.test\nmsDS-SupportedEncryptionTypes: 28\n",
-			name, base, uac|uacComputer, unicodePwd(SambaMachine+name))
+		fmt.Fprintf(&b, "dn: CN=%[1]s,CN=Computers,%[2]s\nchangetype: add\nobjectClass: computer\nsAMAccountName: %[1]s$\nuserAccountControl: %[3]d\nunicodePwd:: %[4]s\ndNSHostName: %[1]s.%[5]s\nmsDS-SupportedEncryptionTypes: 28\n",
+			name, base, uac|uacComputer, unicodePwd(SambaMachine+name), domain)
 		for _, class := range []string{"HOST", "HTTP", "WSMAN"} {
-			fmt.Fprintf(&b, "servicePrincipalName: %s/%s.corp.test\n", class, name)
+			fmt.Fprintf(&b, "servicePrincipalName: %s/%s.%s\n", class, name, domain)
 		}
 		b.WriteString(strings.Join(append(more, "", ""), "\n"))
 	}
 	user("alice", SambaPassword, 0)
 	user("odd", SambaOdd, 0)
-	user("carol", SambaPassword, 0, "userPrincipalName: carol.jones@corp.test")
+	user("carol", SambaPassword, 0, "userPrincipalName: carol.jones@"+domain)
 	user("sensitive", SambaPassword, uacNotDelegated)
 	user("disabled", SambaPassword, uacDisabled)
 	user("expired", SambaPassword, 0, "pwdLastSet: 0")
 	computer("web1", uacTrusted)
 	computer("web2", 0)
-	computer("front1", 0, "msDS-AllowedToDelegateTo: HTTP/web2.corp.test")
-	computer("front2", uacToAuth, "msDS-AllowedToDelegateTo: HTTP/web2.corp.test")
+	computer("front1", 0, "msDS-AllowedToDelegateTo: HTTP/web2."+domain)
+	computer("front2", uacToAuth, "msDS-AllowedToDelegateTo: HTTP/web2."+domain)
 	computer("back1", 0)
 	computer("rbcd1", 0)
 	computer("rbcd2", uacToAuth)

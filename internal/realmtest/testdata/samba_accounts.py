@@ -1,10 +1,10 @@
-"""What refers to accounts by their SIDs, and the keytabs: accounts.py DIR"""
+"""What refers to accounts by their SIDs, and the keytabs: accounts.py DIR DOMAIN"""
 import sys
 
 from samba import auth, credentials, dckeytab, net, param, samdb  # noqa: F401  dckeytab adds export_keytab
 
-DIR = sys.argv[1]
-BASE = "DC=corp,DC=test"
+DIR, DOMAIN = sys.argv[1:]
+BASE = ",".join("DC=" + label for label in DOMAIN.split("."))
 COMPUTERS = ["web1", "web2", "front1", "front2", "back1", "rbcd1", "rbcd2"]
 
 config = param.LoadParm()
@@ -31,15 +31,15 @@ db.add_ldif(f"""dn: CN=gmsa1,CN=Managed Service Accounts,{BASE}
 objectClass: msDS-GroupManagedServiceAccount
 sAMAccountName: gmsa1$
 userAccountControl: 4096
-dNSHostName: gmsa1.corp.test
-servicePrincipalName: HOST/gmsa1.corp.test
-servicePrincipalName: HTTP/gmsa1.corp.test
+dNSHostName: gmsa1.{DOMAIN}
+servicePrincipalName: HOST/gmsa1.{DOMAIN}
+servicePrincipalName: HTTP/gmsa1.{DOMAIN}
 msDS-SupportedEncryptionTypes: 28
 msDS-ManagedPasswordInterval: 30
 msDS-GroupMSAMembership: {only_computers("web1")}
 """)
 exporter = net.Net(credentials.Credentials(), config)
 for account in COMPUTERS:
-    for name in f"{account}$", *(f"{c}/{account}.corp.test" for c in ("HOST", "HTTP", "WSMAN")):
+    for name in f"{account}$", *(f"{c}/{account}.{DOMAIN}" for c in ("HOST", "HTTP", "WSMAN")):
         exporter.export_keytab(keytab=f"{DIR}/keytab/{account}", principal=name)
 exporter.export_keytab(keytab=f"{DIR}/keytab/gmsa1", principal="gmsa1$")
