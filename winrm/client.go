@@ -29,14 +29,15 @@ type Client struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
 
-	polls atomic.Int64 // Receives under way or waiting for a connection
-	send  sendLimit    // how large a Send may be
+	polls  atomic.Int64 // Receives under way or waiting for a connection
+	send   sendLimit    // how large a Send may be
+	agents fileAgents   // of the file functions
 
 	mu     sync.Mutex
 	closed bool
 	tasks  int                 // goroutines of this Client
 	idle   chan struct{}       // closed when a closed Client has no tasks
-	left   error               // why Close could not delete a shell
+	left   map[*Shell]error    // shells whose deletion failed, and why
 	shells map[*Shell]struct{} // explicit ones, for Close
 	own    map[string]struct{} // ids of all shells that this Client has open
 
@@ -127,11 +128,17 @@ func (c *Client) close() {
 	for s := range c.shells {
 		open = append(open, s)
 	}
+	again := c.left
+	c.left = nil
 	c.mu.Unlock()
 
 	// Commands end first: each abandons its own shell.
 	c.cancel(ErrClosed)
 	var pending []*Shell
+	for s := range again {
+		s.forgetRemoval()
+		pending = append(pending, s)
+	}
 	for _, s := range append(open, c.pool.close()...) {
 		if s.claim() {
 			pending = append(pending, s)
@@ -154,16 +161,28 @@ func (c *Client) close() {
 	_ = c.transport.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeErr = c.left
+	for _, err := range c.left {
+		c.closeErr = err // one says enough
+	}
 }
 
-// noteDeleted is told how the deletion of a shell went. Close returns the first
-// error from its time: a shell may be left behind.
-func (c *Client) noteDeleted(err error) {
+// maxLeft bounds what is remembered of shells that could not be deleted; the
+// host's idle timeout takes those that are forgotten.
+const maxLeft = 100
+
+// noteDeleted is told how the deletion of a shell went. One that failed is tried
+// once more by Close; Close returns the error when that fails, too.
+func (c *Client) noteDeleted(s *Shell, err error) {
+	if err == nil {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed && c.left == nil {
-		c.left = err
+	if c.left == nil {
+		c.left = make(map[*Shell]error)
+	}
+	if len(c.left) < maxLeft {
+		c.left[s] = err
 	}
 }
 
@@ -178,7 +197,7 @@ func (c *Client) deleteAll(shells []*Shell) {
 			defer func() { <-slots }()
 			ctx, cancel := c.cleanupContext(context.Background())
 			defer cancel()
-			c.noteDeleted(s.remove(ctx, "close"))
+			c.noteDeleted(s, s.remove(ctx, "close"))
 		})
 	}
 	wg.Wait()

@@ -35,10 +35,17 @@ func knownCodes() []wsman.FaultCode {
 func TestEachFault(t *testing.T) {
 	codes := knownCodes()
 	require.Greater(t, len(codes), 300)
+	step := 1
+	if testing.Short() || raceDetector {
+		step = 13
+	}
 	for _, action := range []string{"Create", "Command", "Receive", "Send", "Signal", "Delete"} {
 		t.Run(action, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				for _, code := range codes {
+				for i := 0; i < len(codes); i += step {
+					runFaulty(t, action, codes[i])
+				}
+				for _, code := range []wsman.FaultCode{wsman.ErrTimedOut, 170, 2150858843, 2147943418, 2150859174} {
 					runFaulty(t, action, code)
 				}
 			})

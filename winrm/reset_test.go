@@ -147,3 +147,15 @@ func as[E error](err error) func() bool {
 		return ok
 	}
 }
+
+// A shell that could not be deleted when it was done with is deleted by Close.
+func TestCloseDeletesAgain(t *testing.T) {
+	srv, client := handle(t, echo, func(cfg *winrm.Config) { cfg.CommandsPerShell = 1 })
+	srv.AddFaults(winrmtest.Fault{Action: "Delete", Drop: winrmtest.DropBefore})
+	require.NoError(t, client.Command("x").Run())
+	eventually(t, func() bool { return srv.Stats().Exchanges["Delete"] == 1 }, "recycled")
+	assert.Equal(t, 1, srv.Stats().Shells)
+	time.Sleep(20 * time.Millisecond) // the client knows, too
+	require.NoError(t, client.Close())
+	assert.Zero(t, srv.Stats().Shells)
+}

@@ -192,7 +192,7 @@ func (c *Client) create(ctx context.Context, req *wsman.Request, id string) (str
 	c.goTask(func() {
 		ctx, cancel := c.cleanupContext(ctx)
 		defer cancel()
-		_ = lost.remove(ctx, "broken")
+		c.noteDeleted(lost, lost.remove(ctx, "broken"))
 	})
 	return id, err
 }
@@ -279,6 +279,13 @@ func (s *Shell) remove(ctx context.Context, reason string) error {
 		ID: s.id, Pooled: s.pooled, Commands: commands, Reason: reason, Duration: time.Since(started), Err: err,
 	})
 	return err
+}
+
+// forgetRemoval lets remove try again.
+func (s *Shell) forgetRemoval() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removed = false
 }
 
 // acquire waits for the shell to be free.
