@@ -8,7 +8,8 @@ func ntlmCauses(p Peer) []Cause {
 	causes := []Cause{
 		{
 			ID: "wrong-password", Text: "user name or password is wrong",
-			Check: event + "0xC000006A (password), 0xC0000064 (user)",
+			Check:  event + "0xC000006A (password), 0xC0000064 (user)",
+			Remedy: "correct it before the next try: each one counts towards the lock-out of the account",
 		},
 		{
 			ID: "account-form", Text: "the account is looked for in the wrong place",

@@ -122,10 +122,10 @@ func (x *explainer) logon(err error) []Cause {
 			ID: "logon-remembered", Text: "these credentials were refused before, by " + e.RefusedBy + ", and are not sent again", Certain: true,
 			Remedy: "correct them, or let them be tried again: Gate.Forget",
 		}}, causes...)
-	case e.Status == http.StatusUnauthorized && strings.EqualFold(e.Scheme, "Basic") && x.isClear() && e.Refused:
+	case e.Status == http.StatusUnauthorized && strings.EqualFold(e.Scheme, "Basic") && x.isClear() && e.Refused && (len(causes) == 0 || !causes[0].Certain):
 		causes = append([]Cause{unencryptedOff}, causes...)
-	case e.Status == http.StatusProxyAuthRequired && len(causes) == 0:
-		return certain("proxy-logon", "the proxy wants a logon", "", "set ProxyAuth")
+	case len(causes) == 0 && e.Status != 0 && e.Status != http.StatusUnauthorized:
+		return x.status(&wsman.StatusError{Status: e.Status})
 	}
 	return causes
 }
@@ -163,7 +163,7 @@ func (x *explainer) connection(err error) []Cause {
 
 func (x *explainer) dial(e *auth.DialError) []Cause {
 	switch {
-	case e.Stage == "proxy":
+	case e.Stage == "proxy", e.Stage == "dial" && x.endpoint != "" && e.Addr != x.host():
 		return certain("proxy", "the proxy did not let the connection through: "+e.Err.Error(), "", "check the proxy's address and rules")
 	case e.Stage == "http":
 		return certain("tls-expected", e.Addr+" speaks TLS, and http was asked of it", "", "use https:// (WinRM's port is 5986)")
@@ -272,7 +272,7 @@ func (x *explainer) status(err error) []Cause {
 		c.Remedy = "leave Encryption at EncryptAuto"
 		return []Cause{c}
 	case e.Status >= 300 && e.Status < 400:
-		return certain("redirected", x.host()+" redirects to "+e.Location, "", "connect to that address if you trust it; redirects are not followed")
+		return certain("redirected", x.host()+" redirects"+to(e.Location), "", "connect to that address if you trust it; redirects are not followed")
 	case e.Status == http.StatusOK, e.Status == http.StatusMethodNotAllowed, e.Status == http.StatusUnsupportedMediaType:
 		return certain("not-winrm", "what answers is no WinRM service ("+strings.TrimSpace(e.Server+" "+e.ContentType)+")", "winrm enumerate winrm/config/listener", "check host, port and proxy")
 	}
@@ -280,6 +280,13 @@ func (x *explainer) status(err error) []Cause {
 		return []Cause{c}
 	}
 	return []Cause{{ID: "http-status", Text: fmt.Sprintf("HTTP status %d", e.Status), Remedy: e.Remedy()}}
+}
+
+func to(location string) string {
+	if location == "" {
+		return ""
+	}
+	return " to " + location
 }
 
 var statusCauses = map[int]Cause{
