@@ -29,9 +29,8 @@ type Client struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
 
-	polls  atomic.Int64 // Receives under way or waiting for a connection
-	send   sendLimit    // how large a Send may be
-	agents fileAgents   // of the file functions
+	polls atomic.Int64 // Receives under way or waiting for a connection
+	send  sendLimit    // how large a Send may be
 
 	mu     sync.Mutex
 	closed bool
