@@ -100,6 +100,9 @@ func decodeOID(p []byte) (string, bool) {
 			text = strconv.AppendUint(text, first, 10)
 			value -= first * 40
 		}
+		if value > math.MaxUint32 { // encodeOID takes no more either
+			return "", false
+		}
 		text = strconv.AppendUint(append(text, '.'), value, 10)
 		if arcs++; arcs > maxArcs {
 			return "", false
