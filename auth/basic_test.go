@@ -124,7 +124,7 @@ func TestCredentialsNeverPrint(t *testing.T) {
 	mechs := []any{auth.Basic(c), auth.BasicInsecure(c), auth.NTLM(c), auth.Negotiate(auth.NTLM(c)), toyauth.New(toyauth.TwoLegs, c), c.Logon()}
 
 	var out []string
-	for _, verb := range strings.Split("v +v #v s q x X d #x t c U e T o b", " ") {
+	for verb := range strings.SplitSeq("v +v #v s q x X d #x t c U e T o b", " ") {
 		for _, v := range append([]any{c, &c, h, &h}, mechs...) {
 			out = append(out, fmt.Sprintf("%"+verb, v))
 		}

@@ -24,7 +24,7 @@ func leftGoroutines() string {
 	for range 50 {
 		buf := make([]byte, 1<<20)
 		left = ""
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 			if strings.Contains(g, "winrmkit/winrmkit/") && !strings.Contains(g, "TestMain") {
 				left += g + "\n\n"
 			}

@@ -89,9 +89,7 @@ func newServer(tb testing.TB, kind toyauth.Kind) *server {
 }
 
 func (s *server) start() {
-	s.wg.Add(1)
-	go func() {
-		defer s.wg.Done()
+	s.wg.Go(func() {
 		for {
 			nc, err := s.ln.Accept()
 			if err != nil {
@@ -102,13 +100,11 @@ func (s *server) start() {
 			s.count++
 			id := s.count
 			s.mu.Unlock()
-			s.wg.Add(1)
-			go func() {
-				defer s.wg.Done()
+			s.wg.Go(func() {
 				s.serve(id, nc)
-			}()
+			})
 		}
-	}()
+	})
 	s.tb.Cleanup(s.stop)
 }
 
@@ -215,11 +211,11 @@ func (c *serverConn) unauthorized(token string) string {
 	if c.s.basic {
 		offers = []string{`Basic realm="WSMAN"`}
 	}
-	var lines string
+	var lines strings.Builder
 	for _, o := range offers {
-		lines += "WWW-Authenticate: " + o + "\r\n"
+		lines.WriteString("WWW-Authenticate: " + o + "\r\n")
 	}
-	return httpAnswer(401, lines, "")
+	return httpAnswer(401, lines.String(), "")
 }
 
 // respond does what a listener does.

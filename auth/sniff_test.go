@@ -27,13 +27,14 @@ var authorization = regexp.MustCompile(`(?im)^(?:proxy-)?authorization: *(\w+) *
 // inClear lists what somebody on the wire can read that must not be there: parts
 // of messages, the password in any form, its hash. Tokens are looked into.
 func inClear(wire string) (found []string) {
-	tokens := wire
+	var tokens strings.Builder
+	tokens.WriteString(wire)
 	for _, m := range authorization.FindAllStringSubmatch(wire, -1) {
 		if strings.EqualFold(m[1], "Basic") && !slices.Contains(found, "Basic") {
 			found = append(found, "Basic")
 		}
 		raw, _ := base64.StdEncoding.DecodeString(strings.TrimSpace(m[2]))
-		tokens += "\n" + string(raw)
+		tokens.WriteString("\n" + string(raw))
 	}
 	hash, err := ntlm.PasswordHash(goodPass)
 	if err != nil {
@@ -50,7 +51,7 @@ func inClear(wire string) (found []string) {
 		"password in base64": base64.StdEncoding.EncodeToString([]byte(goodPass))[:12],
 		"hash in base64":     base64.StdEncoding.EncodeToString(hash[:])[:20],
 	} {
-		if strings.Contains(strings.ToLower(tokens), strings.ToLower(secret)) {
+		if strings.Contains(strings.ToLower(tokens.String()), strings.ToLower(secret)) {
 			found = append(found, name)
 		}
 	}
