@@ -148,13 +148,13 @@ func TestPipes(t *testing.T) {
 
 func TestFields(t *testing.T) {
 	_, client := handle(t, func(p *winrmtest.Proc) uint32 {
-		env := ""
+		var env strings.Builder
 		for _, kv := range p.Env {
 			if strings.HasPrefix(kv, "T_") {
-				env += kv + ";"
+				env.WriteString(kv + ";")
 			}
 		}
-		fmt.Fprintf(p.Stdout, "%s|%s|%s|%d|%v|%v|%v", p.Line, p.Dir, env, p.Codepage, p.NoProfile, p.NoShell, p.Console)
+		fmt.Fprintf(p.Stdout, "%s|%s|%s|%d|%v|%v|%v", p.Line, p.Dir, env.String(), p.Codepage, p.NoProfile, p.NoShell, p.Console)
 		return 0
 	}, func(cfg *winrm.Config) { cfg.Shell = winrm.ShellOptions{NoProfile: true, Env: []string{"T_A=1"}} })
 	run := func(cmd *winrm.Cmd) string {

@@ -167,11 +167,11 @@ func TestOddListeners(t *testing.T) {
 				strings.Replace(stream("stdout", x.command, peerOutput), `">`, `" End="true">`, 1)+doneState(x.command, 7))
 		}),
 		"data in small streams": on("Receive", func(x *ask) string {
-			var s string
+			var s strings.Builder
 			for i := range len(peerOutput) {
-				s += stream("stdout", x.command, peerOutput[i:i+1])
+				s.WriteString(stream("stdout", x.command, peerOutput[i:i+1]))
 			}
-			return receive(x, s+doneState(x.command, 7))
+			return receive(x, s.String()+doneState(x.command, 7))
 		}),
 		"base64 in lines": on("Receive", func(x *ask) string {
 			code := b64(peerOutput)

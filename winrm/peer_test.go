@@ -162,14 +162,15 @@ func (r *reply) bytes() []byte {
 				r.status = http.StatusInternalServerError
 			}
 		}
-		head := fmt.Sprintf("HTTP/1.1 %d %s\r\n", r.status, http.StatusText(r.status))
+		var head strings.Builder
+		head.WriteString(fmt.Sprintf("HTTP/1.1 %d %s\r\n", r.status, http.StatusText(r.status)))
 		if !strings.Contains(strings.Join(r.header, "\n"), "Content-Type") {
-			head += "Content-Type: application/soap+xml;charset=UTF-8\r\n"
+			head.WriteString("Content-Type: application/soap+xml;charset=UTF-8\r\n")
 		}
 		for _, line := range r.header {
-			head += line + "\r\n"
+			head.WriteString(line + "\r\n")
 		}
-		out = append(fmt.Appendf(nil, "%sContent-Length: %d\r\n\r\n", head, len(r.body)), r.body...)
+		out = append(fmt.Appendf(nil, "%sContent-Length: %d\r\n\r\n", head.String(), len(r.body)), r.body...)
 	}
 	if r.cut >= 0 && r.cut < len(out) {
 		out = out[:r.cut]
