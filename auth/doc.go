@@ -20,7 +20,7 @@
 //   - A message is sent a second time that the server may have processed: see
 //     [ConnectionLostError] and [MayBeProcessed].
 //   - A wrong password is tried again, by another connection, to another host,
-//     with another mechanism: see [Gate].
+//     with another mechanism: see [Gate] and, for servers that hang up on one, [Logon].
 //   - An answer that is unsealed, forged, cut short, compressed or too long
 //     reaches the caller: see [ResponseError].
 //

@@ -279,15 +279,15 @@ func (l *logon) lost(ctx context.Context, err error) error {
 	return gone
 }
 
-// errGaveUp stands for the end of a caller's context, which is not that of those
-// who are told about it later.
-var errGaveUp = errors.New("the caller gave up waiting for the answer")
+// errNoAnswer stands for the end of a caller's context, which is not that of
+// those who are told about it later.
+var errNoAnswer = errors.New("no answer came in the time given")
 
 // broken is what is remembered of a logon that broke off after the credentials
 // had been presented.
 func (l *logon) broken(err error) *Error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		err = errGaveUp
+		err = errNoAnswer
 	}
 	e := l.failure(err, false)
 	e.Causes = brokenCauses
