@@ -27,11 +27,11 @@ func explain(session Session, scheme string, status int, presented bool, offered
 	}
 }
 
-// notOffered explains a logon with a scheme that the server's 401 does not list,
+// NotOffered explains a logon with a scheme that the server's 401 does not list,
 // nil for one that it does. The list is the switches of Service\Auth that are on
 // ([MS-WSMV] section 3.1.4.1.28), so the cause is known; Kerberos, though, is
 // also missing on hosts that belong to no domain.
-func notOffered(scheme, host string, offered []string) []Cause {
+func NotOffered(scheme, host string, offered []string) []Cause {
 	listed := slices.ContainsFunc(offered, func(s string) bool { return strings.EqualFold(s, scheme) })
 	if len(offered) == 0 || listed || strings.Contains(scheme, "/") {
 		return nil

@@ -314,7 +314,7 @@ func (l *logon) failure(err error, refused bool) *Error {
 	}
 	e.Scheme, e.Host, e.Proxy = l.scheme(), l.host, l.proxy
 	e.Offered, e.Leg, e.Status = l.offered, l.leg, l.status
-	off := notOffered(e.Scheme, e.Host, e.Offered)
+	off := NotOffered(e.Scheme, e.Host, e.Offered)
 	switch {
 	case off != nil && !l.proxy && isUnauthorized(l.status):
 		e.Causes = off

@@ -321,10 +321,7 @@ var statusCauses = map[int]Cause{
 // time is for what took too long.
 func (x *explainer) time(err error) []Cause {
 	if _, ok := errors.AsType[*wsman.TimeoutError](err); ok {
-		return []Cause{{
-			ID: "slow-host", Text: x.host() + " took the request and did not answer in time: it is overloaded, or hangs",
-			Check: "Get-Counter '\\Processor(_Total)\\% Processor Time','\\Memory\\Available MBytes'", Remedy: "Restart-Service WinRM, or a longer OperationTimeout",
-		}}
+		return []Cause{slowHost(x.host(), "took the request and did not answer in time")}
 	}
 	return nil
 }

@@ -70,7 +70,29 @@ func (u unavailable) Error() string {
 	return u.err.Error()
 }
 
-func (u unavailable) Unwrap() error     { return u.err }
+func (u unavailable) Unwrap() error { return u.err }
+
+// Causes tells what to do, in the way of a logon's.
+func (u unavailable) Causes() []auth.Cause {
+	if e, ok := errors.AsType[*krb5.Error](u.err); ok {
+		return []auth.Cause{causeOf(e)}
+	}
+	if e, ok := errors.AsType[*krb5.NoKDCError](u.err); ok {
+		return []auth.Cause{{
+			ID: "no-kdc", Text: e.Error(), Check: "nslookup -type=srv _kerberos._tcp.<realm>",
+			Remedy: "name the realm's KDC in krb5.conf, or repair its DNS records",
+		}}
+	}
+	return []auth.Cause{{ID: "no-ticket", Text: u.err.Error(), Remedy: "connect by the host's full DNS name"}}
+}
+
+// causeOf is what a code of the protocol means.
+func causeOf(e *krb5.Error) auth.Cause {
+	return auth.Cause{
+		ID: strings.ToLower(strings.ReplaceAll(e.Code.Symbol(), "_", "-")), Text: e.Cause(), Remedy: e.Remedy(), Certain: true,
+	}
+}
+
 func (u unavailable) Unavailable() bool { return true }
 
 // isUnavailable says whether err leaves another mechanism possible: no KDC can
@@ -102,9 +124,7 @@ func (c *securityContext) explain(err error) error {
 		// Of a KDC's refusal the account is the subject; a server's is not.
 		out.Refused = e.KDC != "" && e.RefusesAccount()
 		if e.Remedy() != "" {
-			out.Causes = []auth.Cause{{
-				ID: strings.ToLower(strings.ReplaceAll(e.Code.Symbol(), "_", "-")), Text: e.Cause(), Remedy: e.Remedy(),
-			}}
+			out.Causes = []auth.Cause{causeOf(e)}
 		}
 	}
 	return out

@@ -1,0 +1,196 @@
+package winrm
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/winrmkit/winrmkit/internal/hostscript"
+	"github.com/winrmkit/winrmkit/wsman"
+	"github.com/winrmkit/winrmkit/wsman/config"
+)
+
+func tlsVersion(v uint16) string { return tls.VersionName(v) }
+func tlsSuite(s uint16) string   { return tls.CipherSuiteName(s) }
+
+// logon tries the credentials, once.
+func (d *doctor) logon(ctx context.Context) (finding, error) {
+	var err error
+	if d.client, err = d.open(d.cfg.Auth, d.cfg.Encryption); err != nil {
+		return finding{}, err
+	}
+	id, err := d.client.WSMan().Identify(ctx)
+	if err != nil {
+		return finding{}, err
+	}
+	f := saw("%s", id.ProductVersion)
+	if l := d.seen.logon; l != nil {
+		chosen := ""
+		if l.Chosen != "" {
+			chosen = ", " + l.Chosen + " inside"
+		}
+		f.evidence = append(f.evidence, fmt.Sprintf("%s%s, as %s, %d requests", l.Mechanism, chosen, l.Account, l.Legs))
+	}
+	return f, nil
+}
+
+// maxSkew is what Kerberos forgives: [MS-KILE] section 3.1.1.5 and RFC 4120
+// section 7.5.
+const maxSkew = 5 * time.Minute
+
+// clock compares the clocks. That is told to administrators only.
+func (d *doctor) clock(ctx context.Context) (finding, error) {
+	var os struct{ LocalDateTime time.Time }
+	began := time.Now()
+	if err := d.client.WSMan().Get(ctx, wsman.Resource{URI: wsman.URICIMv2 + "Win32_OperatingSystem"}, &os); err != nil || os.LocalDateTime.IsZero() {
+		return finding{skipped: true, evidence: []string{"the host does not tell its time to this account"}}, ctx.Err()
+	}
+	skew := os.LocalDateTime.Sub(began.Add(time.Since(began) / 2)).Round(time.Second)
+	f := saw("the host's clock differs by %s", skew)
+	if skew.Abs() > maxSkew {
+		f.causes = []Cause{{
+			ID: "clock", Text: fmt.Sprintf("the clocks differ by %s; Kerberos forgives 5 minutes", skew), Certain: true,
+			Check: "w32tm /query /status", Remedy: "w32tm /resync",
+		}}
+	}
+	return f, nil
+}
+
+func (d *doctor) authorization(ctx context.Context) (finding, error) {
+	s, err := config.GetService(ctx, d.client.WSMan())
+	if err != nil {
+		return finding{}, err
+	}
+	return saw("may read the configuration; RootSDDL %s", s.RootSDDL.V), nil
+}
+
+func (d *doctor) shell(ctx context.Context) (finding, error) {
+	out, err := d.client.CommandContext(ctx, "hostname").Output()
+	if err != nil {
+		return finding{}, err
+	}
+	return saw("hostname says %s", strings.TrimSpace(string(out))), nil
+}
+
+// quota compares the shells that the account has with what it may have.
+func (d *doctor) quota(ctx context.Context) (finding, error) {
+	w, err := config.GetWinrs(ctx, d.client.WSMan())
+	if err != nil {
+		return finding{}, err
+	}
+	open := 0
+	for item, err := range d.client.WSMan().Enumerate(ctx, wsman.Resource{URI: wsman.URIShell}, nil) {
+		if err != nil {
+			return finding{skipped: true, evidence: []string{"the host does not list shells to this account"}}, ctx.Err()
+		}
+		if item.Object != nil {
+			open++
+		}
+	}
+	f := saw("%d shells open, %d allowed for each account", open, w.MaxShellsPerUser.V)
+	if limit := int(w.MaxShellsPerUser.V); limit > 0 && open*5 >= limit*4 {
+		f.causes = []Cause{{
+			ID: "quota-near", Text: fmt.Sprintf("%d of %d shells are in use", open, limit), Check: "winrm enumerate shell",
+			Remedy: `end old ones, or Set-Item WSMan:\localhost\Shell\MaxShellsPerUser 30`,
+		}}
+	}
+	return f, nil
+}
+
+// output runs a program on the host. A program that says no is no error.
+func (d *doctor) output(ctx context.Context, name string, args ...string) (string, uint32, error) {
+	cmd := d.client.CommandContext(ctx, name, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	if exit, ok := errors.AsType[*ExitError](err); ok {
+		return strings.TrimSpace(out.String()), exit.Code, nil
+	}
+	return strings.TrimSpace(out.String()), 0, err
+}
+
+// secureChannel follows the list for hosts whose domain does not answer them.
+func (d *doctor) secureChannel(ctx context.Context) (finding, error) {
+	domain, _, err := d.output(ctx, "nltest", "/parentdomain")
+	if err != nil {
+		return finding{}, err
+	}
+	f := saw("nltest /parentdomain: %s", firstLine(domain))
+	if strings.Contains(domain, "1722") { // RPC_S_SERVER_UNAVAILABLE
+		f.failed = true
+		f.causes = []Cause{{
+			ID: "domain-unreachable", Text: "the host finds no domain controller, or has no identity in the domain", Certain: true,
+			Check:  "nltest /dsgetdc:<domain>; in a container: is the credential spec there?",
+			Remedy: "repair DNS on the host: it must ask the domain's name servers; a container needs --security-opt credentialspec=file://<spec>.json",
+		}}
+		return f, nil
+	}
+	state, _, err := d.output(ctx, "nltest", "/query")
+	if err != nil {
+		return f, err
+	}
+	f.evidence = append(f.evidence, "nltest /query: "+firstLine(state))
+	if !strings.Contains(state, "0x0") {
+		f.failed = true
+		f.causes = []Cause{{
+			ID: "secure-channel", Text: "the host's secure channel to its domain is broken", Certain: true,
+			Check: "nltest /query", Remedy: "nltest /sc_reset:<domain>; else Restart-Service netlogon until nltest /query says 0x0 NERR_Success",
+		}}
+	}
+	return f, nil
+}
+
+// managedAccount asks the host whether it can use a gMSA.
+func (d *doctor) managedAccount(ctx context.Context) (finding, error) {
+	if !hostscript.ValidName(d.ManagedAccount) {
+		return finding{}, fmt.Errorf("winrm: %q is no account", d.ManagedAccount)
+	}
+	cmd := d.client.CommandContext(ctx, "powershell", "-NoProfile", "-NonInteractive", "-Command", "Test-ADServiceAccount -Identity '"+d.ManagedAccount+"'")
+	said, err := cmd.Output()
+	text := strings.TrimSpace(string(said))
+	f := saw("Test-ADServiceAccount: %s", firstLine(text))
+	if _, exited := errors.AsType[*ExitError](err); err != nil && !exited {
+		return f, err
+	}
+	if !strings.EqualFold(text, "True") {
+		f.failed = true
+		f.causes = []Cause{{
+			ID: "managed-account", Text: "the host cannot use the group managed service account " + d.ManagedAccount,
+			Check:  "Get-ADServiceAccount " + d.ManagedAccount + " -Properties PrincipalsAllowedToRetrieveManagedPassword",
+			Remedy: "Set-ADServiceAccount " + d.ManagedAccount + " -PrincipalsAllowedToRetrieveManagedPassword <group of hosts>; klist purge -li 0x3e7 on the host",
+		}}
+	}
+	return f, nil
+}
+
+// secondHop lists the shares of another host from this one.
+func (d *doctor) secondHop(ctx context.Context) (finding, error) {
+	if !hostscript.ValidName(d.SecondHop) {
+		return finding{}, fmt.Errorf("winrm: %q is no host", d.SecondHop)
+	}
+	out, code, err := d.output(ctx, "net", "view", `\\`+d.SecondHop)
+	if err != nil {
+		return finding{}, err
+	}
+	f := saw(`net view \\%s: %s`, d.SecondHop, firstLine(out))
+	if code == 0 {
+		return f, nil
+	}
+	f.failed = true
+	if f.causes = d.client.ExplainOutput(out + "\n"); len(f.causes) == 0 {
+		f.causes = []Cause{{
+			ID: "second-hop-unreachable", Text: "the host does not reach " + d.SecondHop, Check: "Test-NetConnection " + d.SecondHop + " -Port 445",
+			Remedy: "repair name, network or firewall between the two",
+		}}
+	}
+	return f, nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return strings.TrimSpace(line)
+}
