@@ -27,12 +27,12 @@ const (
 
 // A Step is one check of [Diagnose].
 type Step struct {
-	Name     string        `json:"step"`
-	Verdict  Verdict       `json:"verdict"`
-	Duration time.Duration `json:"duration"`
-	Evidence []string      `json:"evidence,omitempty"` // what was seen
-	Causes   []Cause       `json:"causes,omitempty"`   // of a failure or warning
-	Err      error         `json:"-"`
+	Name     string
+	Verdict  Verdict
+	Duration time.Duration
+	Evidence []string // what was seen
+	Causes   []Cause  // of a failure or warning
+	Err      error
 }
 
 // DiagnoseOptions say what [Diagnose] looks at.

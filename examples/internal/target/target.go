@@ -94,6 +94,18 @@ func (f *Flags) Host(name string, stderr io.Writer) (*Host, error) {
 	return h, nil
 }
 
+// HostOrNobody is Host, but without -u it is reached without a logon.
+func (f *Flags) HostOrNobody(name string, stderr io.Writer) (*Host, error) {
+	if f.Remote != "" && f.User == "" {
+		h := &Host{Endpoint: f.endpoint(), Config: &winrm.Config{CAFile: f.CA}}
+		if f.Insecure {
+			h.Config.TLS = &tls.Config{InsecureSkipVerify: true} // said by name: -insecure
+		}
+		return h, nil
+	}
+	return f.Host(name, stderr)
+}
+
 func (f *Flags) endpoint() string {
 	if !f.SSL || strings.Contains(f.Remote, "://") {
 		return f.Remote
