@@ -160,8 +160,10 @@ func (c *Client) close() {
 	_ = c.transport.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, err := range c.left {
-		c.closeErr = err // one says enough
+	for s, err := range c.left {
+		if !s.unsure {
+			c.closeErr = err // one says enough
+		}
 	}
 }
 

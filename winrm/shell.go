@@ -80,6 +80,7 @@ type Shell struct {
 	codepage int
 	pooled   bool
 	adopted  bool   // opened by another client
+	unsure   bool   // whether the host has it: the answer to Create was lost
 	key      string // of the pool
 
 	turn chan struct{} // held by the command that runs
@@ -188,7 +189,7 @@ func (c *Client) create(ctx context.Context, req *wsman.Request, id string) (str
 			return id, nil
 		}
 	}
-	lost := &Shell{client: c, id: id}
+	lost := &Shell{client: c, id: id, unsure: true}
 	c.goTask(func() {
 		ctx, cancel := c.cleanupContext(ctx)
 		defer cancel()
