@@ -23,6 +23,8 @@ type MITConfig struct {
 	// Aliases are further names of principals, without the realm (LDAP). Those of
 	// krbtgt/OTHER make the KDC refer who asks for them to the other realm.
 	Aliases map[string][]string
+	// Clock sets the KDC's clock off, as faketime takes it: "+1h". "" leaves it.
+	Clock string
 	// Conf is added to its krb5.conf.
 	Conf string
 }
@@ -70,7 +72,12 @@ func StartMIT(t testing.TB, c MITConfig) *MIT {
 	for name, aliases := range c.Aliases {
 		m.alias(t, name, aliases)
 	}
-	daemon(t, m.Env, "krb5kdc", "-n", "-r", c.Realm, "-P", m.Path("kdc.pid"))
+	kdc := []string{"krb5kdc", "-n", "-r", c.Realm, "-P", m.Path("kdc.pid")}
+	if c.Clock != "" {
+		Need(t, "faketime")
+		kdc = append([]string{"faketime", "-f", c.Clock, find("krb5kdc")}, kdc[1:]...)
+	}
+	daemon(t, m.Env, kdc[0], kdc[1:]...)
 	eventually(t, "krb5kdc", 10*time.Second, dialable(m.KDC))
 	return m
 }

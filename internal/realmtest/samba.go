@@ -97,7 +97,9 @@ func newSamba(t testing.TB, realm, ip, forwarder string) *Samba {
 	if os.Geteuid() != 0 {
 		missing(t, "Samba's domain controller wants root")
 	}
-	if v := run(t, nil, "", "samba", "--version"); !strings.HasPrefix(v, "Version 4.") || strings.HasPrefix(v, "Version 4.1") {
+	var major, minor int
+	v := run(t, nil, "", "samba", "--version")
+	if _, err := fmt.Sscanf(v, "Version %d.%d", &major, &minor); err != nil || major < 4 || major == 4 && minor < 22 {
 		missing(t, "Samba is older than 4.22: "+strings.TrimSpace(v))
 	}
 	s := &Samba{Dir: shortDir(t), Realm: realm, IP: ip, forwarder: forwarder}
