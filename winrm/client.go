@@ -29,8 +29,9 @@ type Client struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelCauseFunc
 
-	polls atomic.Int64 // Receives under way or waiting for a connection
-	send  sendLimit    // how large a Send may be
+	polls  atomic.Int64 // Receives under way or waiting for a connection
+	send   sendLimit    // how large a Send may be
+	agents fileAgents   // of the file functions
 
 	mu     sync.Mutex
 	closed bool

@@ -75,6 +75,11 @@ type Config struct {
 	// UserAgent is sent with each request. "" is auth.DefaultUserAgent.
 	UserAgent string
 
+	// PowerShell is the program that runs scripts, and what the file functions
+	// need: "" is powershell, Windows PowerShell; pwsh is its successor, where
+	// that is installed.
+	PowerShell string
+
 	// Shell is how the Client opens shells for its commands.
 	Shell ShellOptions
 

@@ -36,7 +36,8 @@ type Script struct {
 	// JSON, beside the script and never in it: what looks like code stays a
 	// string.
 	Args any
-	// Program is powershell, which "" means, or pwsh, or the path of either.
+	// Program is powershell or pwsh, or the path of either. "" is that of
+	// Config.PowerShell.
 	Program string
 	// ErrorAction is the script's $ErrorActionPreference. "" is PowerShell's
 	// own, Continue: errors are shown and the script goes on.
@@ -180,6 +181,9 @@ func (c *Cmd) scriptLine() (string, error) {
 		return "", err
 	}
 	program := s.Program
+	if program == "" {
+		program = c.client.cfg.PowerShell
+	}
 	if program == "" {
 		program = "powershell"
 	}

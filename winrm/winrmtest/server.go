@@ -93,6 +93,7 @@ type Server struct {
 	objects    *objects
 	events     *eventLog
 	tasks      hostTasks
+	files      Disk // of a Host that has none
 	cookie     string
 	sessions   sync.Map // ids of sessions that were given the cookie
 	tls        *tls.Config

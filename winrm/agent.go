@@ -1,0 +1,279 @@
+package winrm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/winrmkit/winrmkit/internal/fileagent"
+	"github.com/winrmkit/winrmkit/internal/winpath"
+)
+
+const (
+	// agentLinger is how long an agent waits for the next request of a Client.
+	agentLinger = 10 * time.Second
+	// agentIdle is after how long the host ends an agent whose client has gone.
+	agentIdle = 3 * time.Minute
+	maxIdle   = 2
+)
+
+// A fileAgent is the script of package fileagent, running on the host in a shell
+// of its own. It does one request at a time.
+type fileAgent struct {
+	client *Client
+	shell  *Shell
+	cmd    *Cmd
+	kill   context.CancelFunc
+	in     io.WriteCloser
+	frames *fileagent.Reader
+	buf    []byte // for frames to send
+
+	home  string // asked for when needed
+	timer *time.Timer
+
+	waitOnce sync.Once
+	waitErr  error
+}
+
+// fileAgents are those that wait for a request.
+type fileAgents struct {
+	mu   sync.Mutex
+	idle []*fileAgent
+}
+
+// An AgentError is the failure of the script that works with files on the host.
+// Err says what ended it, such as a [*LanguageModeError] or a lost connection.
+type AgentError struct{ Err error }
+
+func (e *AgentError) Error() string { return "winrm: file agent on the host: " + strip(e.Err) }
+
+func (e *AgentError) Unwrap() error { return e.Err }
+
+// withAgent calls fn with an agent and the path that name means. The agent goes
+// on living if fn succeeds or fails with a FileError.
+func (c *Client) withAgent(ctx context.Context, name string, fn func(*fileAgent, winpath.Path) error) error {
+	if !c.enter() {
+		return ErrClosed
+	}
+	defer c.leave()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	a := c.agents.take()
+	if a == nil {
+		var err error
+		if a, err = c.startAgent(ctx); err != nil {
+			return err
+		}
+	}
+	stop := context.AfterFunc(ctx, a.kill)
+	p, err := a.resolve(name)
+	if err == nil {
+		err = fn(a, p)
+	}
+	intact := stop()
+	var file *FileError
+	var local *localError
+	switch {
+	case !intact:
+		a.discard()
+		return both(ctx.Err(), err)
+	case err == nil, errors.As(err, &file):
+		c.agents.put(a)
+	case errors.As(err, &local) && local.intact:
+		c.agents.put(a)
+		return local.err
+	default:
+		a.discard()
+		if local != nil {
+			return local.err
+		}
+	}
+	return err
+}
+
+// A localError is an error of this side. When the agent is in the middle of a
+// request it is of no more use.
+type localError struct {
+	err    error
+	intact bool
+}
+
+func (e *localError) Error() string { return e.err.Error() }
+func (e *localError) Unwrap() error { return e.err }
+
+func (c *Client) startAgent(ctx context.Context) (*fileAgent, error) {
+	opts := c.cfg.Shell
+	if opts.IdleTimeout == 0 {
+		opts.IdleTimeout = agentIdle
+	}
+	shell, err := c.OpenShell(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	a := &fileAgent{client: c, shell: shell, kill: cancel}
+	a.cmd = c.PowerShell(own, fileagent.Script)
+	a.cmd.Shell = shell
+	in, err := a.cmd.StdinPipe()
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	out, err := a.cmd.StdoutPipe()
+	if err == nil {
+		a.in, a.frames = in, fileagent.NewReader(out, fileagent.MaxReply)
+		err = a.cmd.Start()
+	}
+	if err != nil {
+		cancel()
+		return nil, errors.Join(err, shell.Close())
+	}
+	return a, nil
+}
+
+// take returns an idle agent that still runs, nil if there is none.
+func (p *fileAgents) take() *fileAgent {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.idle) > 0 {
+		a := p.idle[len(p.idle)-1]
+		p.idle = p.idle[:len(p.idle)-1]
+		if a.timer.Stop() && !a.cmd.run.isDone() {
+			return a
+		}
+		a.discard()
+	}
+	return nil
+}
+
+// put keeps an agent for the next request, for a while.
+func (p *fileAgents) put(a *fileAgent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.idle) >= maxIdle {
+		a.retire()
+		return
+	}
+	a.timer = time.AfterFunc(agentLinger, func() {
+		p.mu.Lock()
+		for i, x := range p.idle {
+			if x == a {
+				p.idle = append(p.idle[:i], p.idle[i+1:]...)
+				break
+			}
+		}
+		p.mu.Unlock()
+		a.retire()
+	})
+	p.idle = append(p.idle, a)
+}
+
+// retire lets the agent end, in the background.
+func (a *fileAgent) retire() { a.end(func() { _ = a.in.Close() }) }
+
+// discard ends the agent at once, in the background.
+func (a *fileAgent) discard() { a.end(a.kill) }
+
+func (a *fileAgent) end(begin func()) {
+	if !a.client.enter() {
+		return // Close ends it
+	}
+	a.client.goTask(func() {
+		begin()
+		_ = a.wait()
+		a.kill()
+		_ = a.shell.Close()
+	})
+	a.client.leave()
+}
+
+// wait waits for the end of the agent, which is an error while somebody wants
+// something of it.
+func (a *fileAgent) wait() error {
+	a.waitOnce.Do(func() { a.waitErr = a.cmd.Wait() })
+	return a.waitErr
+}
+
+// broken explains why the agent does not answer.
+func (a *fileAgent) broken(err error) error {
+	var frame *fileagent.FrameError
+	if errors.As(err, &frame) {
+		a.kill()
+		return &AgentError{Err: err}
+	}
+	_ = a.in.Close()
+	if ended := a.wait(); ended != nil {
+		return &AgentError{Err: ended}
+	}
+	return &AgentError{Err: fmt.Errorf("it has ended: %w", err)}
+}
+
+// write sends frames.
+func (a *fileAgent) write(frames []byte) error {
+	if _, err := a.in.Write(frames); err != nil {
+		return a.broken(err)
+	}
+	return nil
+}
+
+// query sends a request.
+func (a *fileAgent) query(q *fileagent.Request) error {
+	b, err := fileagent.AppendJSON(a.buf[:0], fileagent.Query, q)
+	if err != nil {
+		return &localError{err: err, intact: true}
+	}
+	a.buf = b
+	return a.write(b)
+}
+
+// next reads a frame. A failure becomes a FileError.
+func (a *fileAgent) next(op, path string) (fileagent.Kind, []byte, error) {
+	k, content, err := a.frames.Next()
+	if err != nil {
+		return 0, nil, a.broken(err)
+	}
+	if k != fileagent.Failure {
+		return k, content, nil
+	}
+	var f fileagent.Error
+	if err := a.answer(content, &f); err != nil {
+		return 0, nil, err
+	}
+	return 0, nil, &FileError{Op: op, Path: winpath.Plain(path), Code: uint32(f.Code), Message: f.Message, Type: f.Type}
+}
+
+// answer decodes the content of a frame.
+func (a *fileAgent) answer(content []byte, v any) error {
+	if err := json.Unmarshal(content, v); err != nil {
+		a.kill()
+		return &AgentError{Err: err}
+	}
+	return nil
+}
+
+// resolve makes a path absolute.
+func (a *fileAgent) resolve(name string) (winpath.Path, error) {
+	if winpath.IsAbs(name) {
+		return winpath.Parse("", name), nil
+	}
+	if a.home == "" {
+		if err := a.query(&fileagent.Request{Op: fileagent.OpHello}); err != nil {
+			return winpath.Path{}, err
+		}
+		_, content, err := a.next("start", name)
+		if err != nil {
+			return winpath.Path{}, err
+		}
+		var hello fileagent.Answer
+		if err := a.answer(content, &hello); err != nil {
+			return winpath.Path{}, err
+		}
+		a.home = hello.Dir
+	}
+	return winpath.Parse(a.home, name), nil
+}

@@ -1,0 +1,188 @@
+package winrm
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"sync/atomic"
+
+	"github.com/winrmkit/winrmkit/internal/fileagent"
+	"github.com/winrmkit/winrmkit/internal/winpath"
+)
+
+// CopyFS copies a tree to the directory dst on the host, which is made with those
+// above it if need be. Small files do not wait for each other. It ends with the
+// first error; what has been copied by then stays, as whole files, and goes
+// faster the next time only for large files. Symbolic links and other special
+// files are errors, as in os.CopyFS, and so are names that Windows does not have.
+func (c *Client) CopyFS(ctx context.Context, dst string, fsys fs.FS, opt *CopyOptions) error {
+	if opt == nil {
+		opt = &CopyOptions{}
+	}
+	if opt.Source != nil || opt.Target != nil {
+		return errors.New("winrm: CopyFS takes no Source or Target")
+	}
+	return c.withAgent(ctx, dst, func(a *fileAgent, p winpath.Path) error {
+		t := &treeCopy{a: a, ctx: ctx, fsys: fsys, opt: opt, root: p.Full, pending: make(chan pendingReply, maxPending), ended: make(chan struct{})}
+		a.client.goTask(t.replies)
+		err := fs.WalkDir(fsys, ".", t.visit)
+		if local, ok := errors.AsType[*localError](err); err != nil && !isFileError(err) && (!ok || !local.intact) {
+			a.kill() // it would wait for the rest of a file
+		}
+		close(t.pending)
+		<-t.ended
+		if t.err != nil {
+			err = t.err // what the walk has run into follows from it
+		}
+		return err
+	})
+}
+
+// maxPending bounds how many requests go out before their replies are in.
+const maxPending = 128
+
+// A treeCopy is a CopyFS under way. One goroutine walks and sends, another takes
+// the replies; all requests and replies are in the same order.
+type treeCopy struct {
+	a    *fileAgent
+	ctx  context.Context //nolint:containedctx // lives as long as the call
+	fsys fs.FS
+	opt  *CopyOptions
+	root string
+
+	pending chan pendingReply
+	ended   chan struct{}
+	failed  atomic.Bool // the walk is to end
+	err     error       // of the first reply that is one; valid after ended
+}
+
+// A pendingReply is a request that was sent.
+type pendingReply struct {
+	op, path string
+	size     int64
+	progress *progress
+	turn     chan struct{} // closed when all replies before are in; then nothing is read for it
+	back     chan struct{} // closed by the walk when it has read its own replies
+}
+
+func (t *treeCopy) replies() {
+	defer close(t.ended)
+	for p := range t.pending {
+		if p.turn != nil {
+			close(p.turn)
+			<-p.back
+			continue
+		}
+		if t.err != nil && !isFileError(t.err) {
+			continue // the agent is gone
+		}
+		r := t.a.uploadReply(p.path)
+		if e, ok := errors.AsType[*FileError](r.err); ok {
+			e.Op = p.op
+		}
+		switch {
+		case r.err != nil && t.err == nil:
+			t.err = r.err
+			t.failed.Store(true)
+		case r.err == nil && p.progress != nil:
+			p.progress.done(p.size)
+		}
+	}
+}
+
+func isFileError(err error) bool {
+	_, ok := errors.AsType[*FileError](err)
+	return ok
+}
+
+// visit is an fs.WalkDirFunc.
+func (t *treeCopy) visit(name string, d fs.DirEntry, err error) error {
+	switch {
+	case err != nil:
+		return t.local(err)
+	case t.failed.Load():
+		return fs.SkipAll
+	case t.ctx.Err() != nil:
+		return t.ctx.Err()
+	}
+	target := t.root
+	if name != "." {
+		target = strings.TrimRight(t.root, `\/`)
+		for part := range strings.SplitSeq(name, "/") {
+			if !winpath.ValidName(part) {
+				return t.local(&fs.PathError{Op: "copy", Path: name, Err: ErrInvalidName})
+			}
+			target += t.separator() + part
+		}
+	}
+	p := winpath.Parse("", target)
+	switch {
+	case d.IsDir():
+		q := fileagent.Request{Op: fileagent.OpMkdir, Path: p.Full, Dir: p.Dir, Recursive: true}
+		t.pending <- pendingReply{op: "mkdir", path: p.Full}
+		return t.a.query(&q)
+	case !d.Type().IsRegular():
+		return t.local(&fs.PathError{Op: "copy", Path: name, Err: fs.ErrInvalid})
+	}
+	return t.file(name, p)
+}
+
+func (t *treeCopy) separator() string {
+	if strings.HasPrefix(t.root, "/") {
+		return "/"
+	}
+	return `\`
+}
+
+// local is an error of this side, between two requests.
+func (t *treeCopy) local(err error) error {
+	return &localError{err: fmt.Errorf("winrm: copy: %w", err), intact: true}
+}
+
+func (t *treeCopy) file(name string, p winpath.Path) error {
+	f, err := t.fsys.Open(name)
+	if err != nil {
+		return t.local(err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	info, err := f.Stat()
+	if err != nil {
+		return t.local(err)
+	}
+	s := &source{r: f, size: info.Size()}
+	s.seek, _ = f.(io.Seeker)
+	if !t.opt.NoTimes {
+		// Trees without times, such as those of package embed, have no
+		// permissions that mean anything either.
+		s.modified = info.ModTime()
+		s.readOnly = info.Mode().Perm()&0o200 == 0 && !s.modified.IsZero()
+	}
+	s.resume = !t.opt.NoResume && s.seek != nil && s.size > smallFile
+	s.prepare(name, t.opt)
+	if s.size > smallFile {
+		return t.large(s, p)
+	}
+	t.pending <- pendingReply{op: "upload", path: p.Full, size: s.size, progress: s.progress}
+	if err := t.a.query(s.request(p)); err != nil {
+		return err
+	}
+	_, err = t.a.sendContent(s, sha256.New(), 0, nil)
+	return err
+}
+
+// large waits for all replies that are due and copies a file as Upload does.
+func (t *treeCopy) large(s *source, p winpath.Path) error {
+	turn := pendingReply{turn: make(chan struct{}), back: make(chan struct{})}
+	t.pending <- turn
+	<-turn.turn
+	defer close(turn.back)
+	if t.failed.Load() {
+		return fs.SkipAll
+	}
+	_, err := t.a.upload(s, p)
+	return err
+}
