@@ -69,11 +69,11 @@ func (d *doctor) authorization(ctx context.Context) (finding, error) {
 }
 
 func (d *doctor) shell(ctx context.Context) (finding, error) {
-	out, err := d.client.CommandContext(ctx, "hostname").Output()
+	out, code, err := d.output(ctx, "hostname")
 	if err != nil {
 		return finding{}, err
 	}
-	return saw("hostname says %s", strings.TrimSpace(string(out))), nil
+	return saw("hostname says %s, exit code %s", firstLine(out), formatCode(code)), nil
 }
 
 // quota compares the shells that the account has with what it may have.

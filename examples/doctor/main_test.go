@@ -21,7 +21,7 @@ func call(args ...string) (stdout, stderr string, code int) {
 func TestHealthy(t *testing.T) {
 	out, stderr, code := call()
 	require.Zero(t, code, out+stderr)
-	assert.Contains(t, out, "hostname says DEMO")
+	assert.Contains(t, out, "hostname says DEMO, exit code 0")
 	assert.Contains(t, out, "offered: Negotiate; ours: Negotiate")
 	assert.NotContains(t, out, "failed")
 	_, _, code = call("-nonsense")

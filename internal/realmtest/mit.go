@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,14 +73,24 @@ func StartMIT(t testing.TB, c MITConfig) *MIT {
 	for name, aliases := range c.Aliases {
 		m.alias(t, name, aliases)
 	}
-	kdc := []string{"krb5kdc", "-n", "-r", c.Realm, "-P", m.Path("kdc.pid")}
+	env := m.Env
 	if c.Clock != "" {
-		Need(t, "faketime")
-		kdc = append([]string{"faketime", "-f", c.Clock, find("krb5kdc")}, kdc[1:]...)
+		env = append(slices.Clone(env), "LD_PRELOAD="+fakeTime(t), "FAKETIME="+c.Clock, "FAKETIME_DONT_FAKE_MONOTONIC=1")
 	}
-	daemon(t, m.Env, kdc[0], kdc[1:]...)
+	daemon(t, env, "krb5kdc", "-n", "-r", c.Realm, "-P", m.Path("kdc.pid"))
 	eventually(t, "krb5kdc", 10*time.Second, dialable(m.KDC))
 	return m
+}
+
+// fakeTime is the library behind faketime. The program itself would leave its
+// child behind when it is killed.
+func fakeTime(t testing.TB) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1")
+	if err != nil || len(found) == 0 {
+		missing(t, "libfaketime is not installed")
+	}
+	return found[0]
 }
 
 // Path is a file of the realm's folder.
