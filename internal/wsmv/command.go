@@ -26,7 +26,7 @@ func (c *CommandLine) Encode(e *wsman.Encoder) {
 
 // Decode reads the rsp:CommandLine just entered.
 func (c *CommandLine) Decode(d *wsman.Decoder) error {
-	c.ID, _ = d.Attr("", "CommandId")
+	c.ID, _ = attribute(d, "CommandId")
 	for n := range d.Children() {
 		switch n {
 		case name("Command"):
@@ -120,7 +120,7 @@ func (s *Signal) Encode(e *wsman.Encoder) {
 
 // Decode reads the rsp:Signal just entered.
 func (s *Signal) Decode(d *wsman.Decoder) error {
-	s.CommandID, _ = d.Attr("", "CommandId")
+	s.CommandID, _ = attribute(d, "CommandId")
 	for n := range d.Children() {
 		if n == name("Code") {
 			s.Code, _ = d.Value()

@@ -56,7 +56,7 @@ func (m *Connect) Encode(e *wsman.Encoder) {
 
 // Decode reads the rsp:Connect just entered, without its open content.
 func (m *Connect) Decode(d *wsman.Decoder) error {
-	m.CommandID, _ = d.Attr("", "CommandId")
+	m.CommandID, _ = attribute(d, "CommandId")
 	return d.Skip()
 }
 

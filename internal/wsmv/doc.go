@@ -110,6 +110,16 @@ func start(e *wsman.Encoder, local string) {
 	e.Namespace("rsp", wsman.NSShell)
 }
 
+// attribute reads an attribute of the element just entered. Windows writes and
+// accepts it without a prefix; the schema of DesiredStream and Receive refers to
+// global attributes, so that clients made from it (winrm4j) qualify theirs.
+func attribute(d *wsman.Decoder, local string) (string, bool) {
+	if value, ok := d.Attr("", local); ok {
+		return value, true
+	}
+	return d.Attr(wsman.NSShell, local)
+}
+
 // attr writes an attribute that is left out when it is empty.
 func attr(e *wsman.Encoder, name, value string) {
 	if value != "" {

@@ -99,10 +99,10 @@ func (s *Shell) EncodeItem(e *wsman.Encoder) {
 
 // Decode reads the rsp:Shell just entered, in either form.
 func (s *Shell) Decode(d *wsman.Decoder) error {
-	if id, ok := d.Attr("", "ShellId"); ok {
+	if id, ok := attribute(d, "ShellId"); ok {
 		s.ID = id
 	}
-	if n, ok := d.Attr("", "Name"); ok {
+	if n, ok := attribute(d, "Name"); ok {
 		s.Name = n // where OMI has it
 	}
 	for n := range d.Children() {
@@ -164,7 +164,7 @@ func (s *Shell) decodeEnvironment(d *wsman.Decoder) error {
 		if n != name("Variable") {
 			continue
 		}
-		key, ok := d.Attr("", "Name")
+		key, ok := attribute(d, "Name")
 		if !ok {
 			return &ValueError{Name: "Name of rsp:Variable"}
 		}

@@ -29,9 +29,9 @@ func (s *Stream) Encode(e *wsman.Encoder) {
 
 // Decode reads the rsp:Stream just entered. Data points into the message.
 func (s *Stream) Decode(d *wsman.Decoder) error {
-	s.Name, _ = d.Attr("", "Name")
-	s.CommandID, _ = d.Attr("", "CommandId")
-	end, _ := d.Attr("", "End")
+	s.Name, _ = attribute(d, "Name")
+	s.CommandID, _ = attribute(d, "CommandId")
+	end, _ := attribute(d, "End")
 	var err error
 	if s.End, err = parseBool("End", end); err != nil {
 		return err
@@ -87,7 +87,7 @@ func (r *Receive) Encode(e *wsman.Encoder) {
 func (r *Receive) Decode(d *wsman.Decoder) error {
 	for n := range d.Children() {
 		if n == name("DesiredStream") {
-			r.CommandID, _ = d.Attr("", "CommandId")
+			r.CommandID, _ = attribute(d, "CommandId")
 			r.Streams, _ = d.Value()
 		}
 	}
@@ -162,8 +162,8 @@ func (r *ReceiveResponse) Decode(d *wsman.Decoder) error {
 
 func decodeState(d *wsman.Decoder) (CommandState, error) {
 	var s CommandState
-	s.CommandID, _ = d.Attr("", "CommandId")
-	s.State, _ = d.Attr("", "State")
+	s.CommandID, _ = attribute(d, "CommandId")
+	s.State, _ = attribute(d, "State")
 	for n := range d.Children() {
 		if n != name("ExitCode") {
 			continue

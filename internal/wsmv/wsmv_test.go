@@ -127,6 +127,25 @@ func TestReceive(t *testing.T) {
 	assert.Equal(t, receiveBody, encode(t, want.Encode))
 }
 
+// What clients send that are made from a schema with a reference to the global
+// attribute (winrm4j 0.12.3, recorded).
+func TestReceiveQualified(t *testing.T) {
+	const body = `<ns2:Receive xmlns="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd"` +
+		` xmlns:ns2="http://schemas.microsoft.com/wbem/wsman/1/windows/shell"` +
+		` xmlns:ns3="http://schemas.xmlsoap.org/ws/2004/09/transfer"><ns2:DesiredStream` +
+		` ns2:CommandId="883D87E9-EDDC-4067-B23C-DDBCA7F3174B">stdout stderr</ns2:DesiredStream></ns2:Receive>`
+	var got wsmv.Receive
+	require.NoError(t, inBody(t, body, find("Receive", got.Decode)))
+	assert.Equal(t, wsmv.Receive{CommandID: "883D87E9-EDDC-4067-B23C-DDBCA7F3174B", Streams: "stdout stderr"}, got)
+
+	other := strings.Replace(body, `xmlns:ns3="http://schemas.xmlsoap.org/ws/2004/09/transfer"><ns2:DesiredStream ns2:`,
+		`xmlns:ns3="http://schemas.xmlsoap.org/ws/2004/09/transfer"><ns2:DesiredStream ns3:`, 1)
+	require.NotEqual(t, body, other)
+	got = wsmv.Receive{}
+	require.NoError(t, inBody(t, other, find("Receive", got.Decode)))
+	assert.Empty(t, got.CommandID, "of another namespace")
+}
+
 func TestReceiveResponse(t *testing.T) {
 	want := wsmv.ReceiveResponse{
 		Streams: []wsmv.Stream{
