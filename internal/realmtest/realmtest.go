@@ -121,6 +121,7 @@ func daemon(t testing.TB, env []string, program string, args ...string) {
 	cmd := command(env, "", program, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = 5 * time.Second // where a child of its own lives on
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", program, err)
 	}
