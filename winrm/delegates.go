@@ -147,3 +147,11 @@ func (c *Client) delegation(ctx context.Context, call hostscript.Call) (fresh, n
 	}
 	return fresh, ntlm, nil
 }
+
+// PurgeTickets makes the host forget the Kerberos tickets of its computer
+// account, so that a change of delegation in the directory counts at once and
+// not after 15 minutes to 10 hours.
+func (c *Client) PurgeTickets(ctx context.Context) error {
+	// 0x3e7 is the logon session of the computer account.
+	return c.CommandContext(ctx, "klist", "-li", "0x3e7", "purge").Run()
+}

@@ -361,3 +361,14 @@ func TestCredSSPRoles(t *testing.T) {
 	require.Error(t, client.EnableCredSSPClient(ctx, false, "a'; Remove-Item C:\\"))
 	require.Error(t, client.EnableCredSSPClient(ctx, false))
 }
+
+func TestPurgeTickets(t *testing.T) {
+	srv := credSSPHost()
+	var line string
+	srv.Handler = &winrmtest.Host{Programs: map[string]winrmtest.Handler{
+		"klist": winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 { line = strings.Join(p.Args, " "); return 0 }),
+	}}
+	client, _ := startCredSSP(t, srv)
+	require.NoError(t, client.PurgeTickets(t.Context()))
+	assert.Equal(t, "-li 0x3e7 purge", line)
+}
