@@ -79,6 +79,8 @@ func (c *Client) withAgent(ctx context.Context, name string, fn func(*fileAgent,
 	var file *FileError
 	var local *localError
 	switch {
+	case !intact && err == nil:
+		a.discard() // done just before the context ended
 	case !intact:
 		a.discard()
 		return both(ctx.Err(), err)
@@ -118,7 +120,7 @@ func (c *Client) startAgent(ctx context.Context) (*fileAgent, error) {
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	a := &fileAgent{client: c, shell: shell, kill: cancel}
 	a.cmd = c.PowerShell(own, fileagent.Script)
-	a.cmd.Shell = shell
+	a.cmd.Shell, a.cmd.strict = shell, true
 	in, err := a.cmd.StdinPipe()
 	if err != nil {
 		cancel()

@@ -99,6 +99,7 @@ type Cmd struct {
 	attach string // the id of the command, when it runs already
 
 	wantJSON  bool              // set by RunJSON
+	strict    bool              // lost output ends the command
 	frame     *powershell.Frame // of Script
 	frameHead []byte            // what it reads from stdin
 

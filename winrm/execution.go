@@ -38,6 +38,7 @@ type execution struct {
 	stdout, stderr *output
 	stdin          *stdinPump     // nil without Stdin
 	script         *scriptStreams // of a script
+	strict         bool           // what comes after lost output is of no use
 	pipes          []io.Closer
 
 	unconfirmed error // Command was sent, but its answer was lost
@@ -216,7 +217,7 @@ func (c *Cmd) newExecution(s *Shell) *execution {
 	e := &execution{
 		client: c.client, shell: s, id: wsman.NewGUID(), begun: time.Now(),
 		callerCtx: c.ctx, ctx: context.WithoutCancel(c.ctx),
-		cancelFn: c.Cancel, waitDelay: c.WaitDelay, pipes: c.pipes,
+		strict: c.strict, cancelFn: c.Cancel, waitDelay: c.WaitDelay, pipes: c.pipes,
 		done: make(chan struct{}), stopped: make(chan struct{}), cleaned: make(chan struct{}),
 	}
 	stdin, stdout, stderr := c.Stdin, c.Stdout, c.Stderr

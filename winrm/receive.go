@@ -50,7 +50,7 @@ func (e *execution) receive() outcome {
 			// The host has let go of what the answer held. Nothing brings it
 			// back, but the rest, and the exit code, are still to be had.
 			e.noteLost(err)
-			if lost++; lost > maxLost {
+			if lost++; lost > maxLost || e.strict {
 				return e.unheard(err, heard)
 			}
 		default:

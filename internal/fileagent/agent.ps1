@@ -113,15 +113,33 @@ function WkRead($q){
 		WkReply 'R' @{h=(WkHex $sha)}
 	}finally{$f.Close()}
 }
-# Opens the part file of an upload, with what an earlier one has left if that is wanted.
+# Opens the part file of an upload, with what an earlier one has left if that is wanted. Nobody else
+# can write to it while it is open.
 function WkPart($q,$part){
+	$f=$null
 	if($q.r){
-		$old=@([IO.Directory]::GetFiles($q.d,$q.k+'-*.part')|Sort-Object {([IO.FileInfo]$_).Length})
-		for($i=0;$i -lt $old.Count;$i++){
-			if($i -eq $old.Count-1){try{[IO.File]::Move($old[$i],$part)}catch{}}else{try{[IO.File]::Delete($old[$i])}catch{}}
+		$old=@([IO.Directory]::GetFiles($q.d,$q.k+'-*.part')|Sort-Object {([IO.FileInfo]$_).Length} -Descending)
+		if($old.Count){
+			try{
+				$f=[IO.File]::Open($old[0],[IO.FileMode]::Open,[IO.FileAccess]::ReadWrite,[IO.FileShare]5)
+				[IO.File]::Move($old[0],$part)
+			}catch{
+				# The agent of the earlier upload still has it open. It keeps its file, this one gets a copy.
+				if($f){$f.Close()}
+				$f=$null
+				try{
+					$s=[IO.File]::Open($old[0],[IO.FileMode]::Open,[IO.FileAccess]::Read,[IO.FileShare]7)
+					try{
+						$f=[IO.File]::Open($part,[IO.FileMode]::CreateNew,[IO.FileAccess]::ReadWrite,[IO.FileShare]5)
+						$s.CopyTo($f)
+					}finally{$s.Close()}
+				}catch{if(-not $f){throw}}
+			}
+			foreach($x in $old){try{[IO.File]::Delete($x)}catch{}}
 		}
 	}
-	[IO.File]::Open($part,[IO.FileMode]::OpenOrCreate,[IO.FileAccess]::ReadWrite,[IO.FileShare]7)
+	if(-not $f){$f=[IO.File]::Open($part,[IO.FileMode]::CreateNew,[IO.FileAccess]::ReadWrite,[IO.FileShare]5)}
+	$f
 }
 function WkWrite($q){
 	$part=$q.d+$q.k+'-'+$q.u+'.part'
@@ -155,19 +173,12 @@ function WkWrite($q){
 					$f.Write($big,0,$r)
 				}
 				$f.Flush()
-			}elseif($k -eq 'T'){$f.SetLength(0);$o=0;$sha=WkSha}
+			}elseif($k -eq 'T'){$f.SetLength(0);$sha=WkSha}
 			elseif($k -eq 'E'){break}
 			else{WkFail -2147023901 'The upload was given up.'}
 		}
 		$want=$utf.GetString($buf,0,$st.n)
-		$ok=(WkHex $sha) -eq $want
-		if($ok -and $o){
-			# Somebody else may have had the part file open.
-			$sha=WkSha
-			WkPrefix $f $f.Length $sha $null
-			$ok=(WkHex $sha) -eq $want
-		}
-		if(-not $ok){$keep=$false;WkFail -2147024873 'The SHA-256 of what arrived is not that of what was sent.'}
+		if((WkHex $sha) -ne $want){$keep=$false;WkFail -2147024873 'The SHA-256 of what arrived is not that of what was sent.'}
 		$f.Flush($true)
 		$f.Close()
 		$time=New-Object DateTime ([long]$q.m),([DateTimeKind]::Utc)

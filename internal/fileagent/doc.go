@@ -22,8 +22,9 @@
 // need not wait for the reply to one request before it sends the next.
 //
 // An upload goes to a part file beside its target and is renamed when its hash is
-// right. A part file that an interrupted upload has left is taken over, by
-// renaming it, and its hash is told to the client. Two uploads to one target at
-// the same time cannot both succeed in this way, and none of them can end in a
-// mixture of the two.
+// right. A part file that an interrupted upload has left is taken over, and its
+// hash is told to the client. While the agent of the earlier upload still has it
+// open, because its client has gone without a word or is another one that is
+// still at it, a copy is taken instead: no two agents ever write to one file, and
+// of two uploads to one target at the same time none can end in a mixture.
 package fileagent

@@ -36,6 +36,7 @@ type diskNode struct {
 	size   int64
 	locked bool // opened by somebody who does not share
 	denied bool
+	writer bool // an upload has it open
 }
 
 const blockSize = 256 << 10

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"hash"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +19,6 @@ type upload struct {
 	part string // path of the part file
 	n    *diskNode
 	pos  int64 // next byte to write
-	took int64 // bytes of an earlier upload that are kept
 	h    hash.Hash
 }
 
@@ -35,16 +33,14 @@ func (a *agent) write(q *fileagent.Request) error {
 	}
 	var e fileagent.Entry
 	if err == nil {
-		if err = u.verify(); err != nil {
-			keep = false
+		if sum(u.h) != q.Prefix {
+			keep, err = false, errCRC
 		} else {
 			e, err = u.finish()
 		}
 	}
+	u.close(keep && err != errDiskFull)
 	if err != nil {
-		if !keep || err == errDiskFull {
-			u.drop()
-		}
 		return err
 	}
 	return a.reply(fileagent.Reply, fileagent.Answer{Entry: e})
@@ -81,6 +77,7 @@ func (u *upload) begin() error {
 	if u.n == nil {
 		u.n = d.add(partKey, baseName(u.part), fileagent.AttrArchive)
 	}
+	u.n.writer = true
 	u.pos = u.n.size
 	if q.Size >= 0 && u.pos > q.Size {
 		u.pos = 0
@@ -92,31 +89,38 @@ func (u *upload) begin() error {
 	return nil
 }
 
-// takeOver renames the largest part file that earlier uploads have left, and
-// removes the others; the mutex is held.
+// takeOver returns the largest part file that earlier uploads have left, under its
+// new name, or a copy of it if its upload still has it open; it removes the
+// others. The mutex is held.
 func (d *Disk) takeOver(q *fileagent.Request, partKey string) *diskNode {
 	if !q.Recursive {
 		return nil
 	}
 	prefix := parentKey(partKey) + `\` + strings.ToLower(q.Key) + "-"
-	var old []string
-	for k := range d.nodes {
+	var largest *diskNode
+	for k, n := range d.nodes {
 		if strings.HasPrefix(k, prefix) && strings.HasSuffix(k, ".part") {
-			old = append(old, k)
+			if largest == nil || n.size > largest.size {
+				largest = n
+			}
+			d.used -= n.size
+			delete(d.nodes, k)
 		}
 	}
-	slices.SortFunc(old, func(a, b string) int { return int(d.nodes[a].size - d.nodes[b].size) })
-	for i, k := range old {
-		n := d.nodes[k]
-		delete(d.nodes, k)
-		if i == len(old)-1 {
-			n.name = baseName(partKey)
-			d.nodes[partKey] = n
-			return n
+	switch {
+	case largest == nil:
+		return nil
+	case largest.writer:
+		c := &diskNode{attrs: largest.attrs, time: largest.time, size: largest.size}
+		for _, b := range largest.blocks {
+			c.blocks = append(c.blocks, bytes.Clone(b))
 		}
-		d.used -= n.size
+		largest = c
 	}
-	return nil
+	largest.name = baseName(partKey)
+	d.nodes[partKey] = largest
+	d.used += largest.size
+	return largest
 }
 
 // receive takes the content.
@@ -128,7 +132,6 @@ func (u *upload) receive() error {
 			return err
 		}
 	}
-	u.took = u.pos
 	for {
 		k, content, err := a.in.Next()
 		if err != nil {
@@ -145,7 +148,7 @@ func (u *upload) receive() error {
 			a.d.mu.Lock()
 			a.d.resize(u.n, 0)
 			a.d.mu.Unlock()
-			u.pos, u.took, u.h = 0, 0, sha256.New()
+			u.pos, u.h = 0, sha256.New()
 			continue
 		case fileagent.End:
 			u.q.Prefix = string(content) // what it has to be
@@ -159,19 +162,6 @@ func (u *upload) receive() error {
 		}
 		u.pos += int64(len(content))
 	}
-}
-
-// verify compares what arrived, and with a part file that was taken over what is
-// on the disk, with what was sent.
-func (u *upload) verify() error {
-	ok := sum(u.h) == u.q.Prefix
-	if ok && u.took > 0 {
-		ok = sum(u.a.prefix(u.n, u.a.entryOf(u.n).Size)) == u.q.Prefix
-	}
-	if !ok {
-		return errCRC
-	}
-	return nil
 }
 
 // finish puts the part file in the place of the target.
@@ -206,16 +196,17 @@ func (u *upload) finish() (fileagent.Entry, error) {
 	return u.n.entry(), nil
 }
 
-// drop deletes the part file.
-func (u *upload) drop() {
-	partKey, err := diskKey(u.part)
-	if err != nil || u.n == nil {
+// close closes the part file, and deletes it if it is not to be kept.
+func (u *upload) close(keep bool) {
+	if u.n == nil {
 		return
 	}
 	d := u.a.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.nodes[partKey] == u.n {
+	u.n.writer = false
+	partKey, err := diskKey(u.part)
+	if err == nil && !keep && d.nodes[partKey] == u.n {
 		d.used -= u.n.size
 		delete(d.nodes, partKey)
 	}
