@@ -25,7 +25,9 @@ type conn struct {
 	done       bool              // the session said done
 
 	born      time.Time
-	idleSince time.Time // wall clock
+	idleSince time.Time     // wall clock
+	used      time.Time     // when the last message began to leave, wall clock
+	gap       time.Duration // between that and the message before
 	timer     *time.Timer
 	exchanges int
 	closed    atomic.Bool
@@ -235,13 +237,38 @@ func (c *conn) logon(ctx context.Context, a *attempt) error {
 // stale reports whether the context of an idle connection may have been
 // dropped, or the peer is gone.
 func (c *conn) stale() (reason string) {
-	if time.Now().Round(0).Sub(c.idleSince) >= c.t.cfg.IdleRenewal {
+	if sinceWall(c.idleSince) >= c.t.cfg.IdleRenewal {
+		return "idle"
+	}
+	if limit := time.Duration(c.t.contextLife.Load()); limit > 0 && sinceWall(c.used) >= limit {
 		return "idle"
 	}
 	if !c.http.Alive() {
 		return "closed by the server"
 	}
 	return ""
+}
+
+// sinceWall is how long ago t was by the wall clock, which goes on while a
+// computer sleeps; 0 for no time at all.
+func sinceWall(t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	return time.Now().Round(0).Sub(t)
+}
+
+// minContextLife keeps a forged 401 from making every message log on anew.
+const minContextLife = 5 * time.Second
+
+// contextLost learns from a context that the server dropped, perhaps because
+// nothing was sent in it for the time given: the message that finds out is not
+// sent again, so that another one should not have to.
+func (t *Transport) contextLost(unused time.Duration) {
+	life := max(unused/2, minContextLife)
+	if known := t.contextLife.Load(); unused > minContextLife && (known == 0 || int64(life) < known) {
+		t.contextLife.Store(int64(life))
+	}
 }
 
 // close ends the connection and its session, once.

@@ -52,6 +52,7 @@ func (c *conn) exchange(ctx context.Context, m *message, info ExchangeInfo) (o o
 	c.t.trace.begin(ctx, info)
 	start := time.Now()
 	c.exchanges++
+	c.gap, c.used = sinceWall(c.used), time.Now().Round(0)
 	resp, err := c.http.Exchange(ctx, req, c.t.cfg.MaxResponse)
 	if err != nil {
 		o = c.lost(ctx, err)
@@ -199,6 +200,12 @@ func (c *conn) unauthorized(r *http1.Response, a *attempt) outcome {
 	if c.authorizer == nil && !c.open {
 		e := l.failure(nil, false)
 		e.Causes = []Cause{proxyDropsContext}
+		if c.sealer != nil {
+			// Anybody on the wire can have written this, with the answer to what
+			// the server did in his hands.
+			c.t.contextLost(c.gap)
+			return outcome{err: &ConnectionLostError{Host: l.host, Sent: true, Err: e}, why: "context lost"}
+		}
 		return outcome{err: e, again: true, why: "context lost"}
 	}
 	e := l.failure(nil, l.presented() && c.t.cfg.Mechanism.Scheme() != "")

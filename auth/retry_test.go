@@ -17,8 +17,15 @@ import (
 	"github.com/winrmkit/winrmkit/internal/toyauth"
 )
 
-func TestContextLostIsRenewedOnce(t *testing.T) {
+// tlsServer is a server behind TLS, of which a 401 is the word.
+func tlsServer(t *testing.T) *server {
 	s := newServer(t, toyauth.TwoLegs)
+	s.tls = newTLSConfig(newCertificate(t, host))
+	return s
+}
+
+func TestContextLostIsRenewedOnce(t *testing.T) {
+	s := tlsServer(t)
 	lose := true
 	s.intercept = func(r *received) string {
 		if r.message && r.conn == 1 && r.nth == 4 && lose {
@@ -40,11 +47,11 @@ func TestContextLostIsRenewedOnce(t *testing.T) {
 	assert.Zero(t, failed)
 	require.Len(t, reasons, 1)
 	last := s.last()
-	assert.Equal(t, "two", last.plain, "sealed anew for the new context")
+	assert.Equal(t, "two", last.plain)
 }
 
 func TestContextLostTwiceIsAnError(t *testing.T) {
-	s := newServer(t, toyauth.TwoLegs)
+	s := tlsServer(t)
 	s.intercept = func(r *received) string {
 		if r.message {
 			return httpAnswer(401, "WWW-Authenticate: Toy\r\n", "")
@@ -62,6 +69,55 @@ func TestContextLostTwiceIsAnError(t *testing.T) {
 	s.intercept = nil
 	_, _, err = s.post(tr, t.Context(), "two")
 	require.NoError(t, err)
+}
+
+// Over http anybody on the way can let a sealed request through, keep its answer
+// back and write a 401 instead: it does not show that nothing was done.
+func TestClearDenialOfASealedMessageIsNoProof(t *testing.T) {
+	for _, kind := range []toyauth.Kind{toyauth.TwoLegs, toyauth.Splitting} {
+		s := newServer(t, kind)
+		s.answer = func(r *received) reply {
+			if r.plain == "run once" {
+				return reply{status: 401, clear: true, header: "WWW-Authenticate: Toy\r\n", contentType: "text/html"}
+			}
+			return reply{status: 200, body: "fine"}
+		}
+		tr := s.transport(nil)
+		_, _, err := s.post(tr, t.Context(), "run once")
+		assert.Equal(t, []string{"run once"}, s.messages(), "processed once")
+		require.True(t, auth.MayBeProcessed(err), "%v", err)
+		e, ok := errors.AsType[*auth.Error](err)
+		require.True(t, ok, "%v", err)
+		assert.False(t, e.Refused)
+		assert.Equal(t, "connection-shared", e.Causes[0].ID)
+		_, got, err := s.post(tr, t.Context(), "next")
+		require.NoError(t, err)
+		assert.Equal(t, "fine", got)
+	}
+}
+
+// A host that drops contexts early shows it once. After that none is left idle
+// for so long.
+func TestShortLivedContextsAreLearnt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, toyauth.TwoLegs)
+		var last time.Time
+		s.intercept = func(r *received) string {
+			idle := time.Since(last)
+			last = time.Now()
+			return on(r.message && r.nth > 3 && idle > 20*time.Second, httpAnswer(401, "WWW-Authenticate: Toy\r\n", ""))
+		}
+		tr := s.transport(nil)
+		require.NoError(t, second(s.post(tr, t.Context(), "x")))
+		time.Sleep(30 * time.Second)
+		require.True(t, auth.MayBeProcessed(second(s.post(tr, t.Context(), "x"))))
+		for range 4 {
+			require.NoError(t, second(s.post(tr, t.Context(), "x")))
+			time.Sleep(30 * time.Second)
+		}
+		_ = tr.Close()
+		s.stop()
+	})
 }
 
 func TestLostAnswerIsNeverSentAgain(t *testing.T) {

@@ -17,8 +17,9 @@ import (
 //
 // A request is sent a second time only when it provably was not processed: the
 // connection failed before its last byte was accepted, or the server answered
-// 401 on a connection that was logged on. Otherwise RoundTrip returns a
-// [*ConnectionLostError]. Answers are read whole and verified before RoundTrip
+// 401 on a connection that was logged on, inside TLS. (Where messages are sealed,
+// a 401 in clear may be a forgery, and proves nothing.) Otherwise RoundTrip
+// returns a [*ConnectionLostError]. Answers are read whole and verified before RoundTrip
 // returns; their body has a method Bytes() []byte, valid until Close.
 type Transport struct {
 	cfg      TransportConfig
@@ -33,6 +34,8 @@ type Transport struct {
 
 	// The listener, and the proxy, know the mechanism by its other scheme word.
 	alias, proxyAlias atomic.Bool
+
+	contextLife atomic.Int64 // a time.Duration: contexts unused for so long are not relied on; 0: not known
 
 	asking chan struct{} // holds one: the right to read and set asked
 	asked  bool
