@@ -52,7 +52,7 @@ function WkPrefix($f,$n,$a,$b){
 		if($r -le 0){break}
 		[void]$a.TransformBlock($big,5,$r,$null,0)
 		if($b){[void]$b.TransformBlock($big,5,$r,$null,0)}
-		$n-=$r
+		$n=$n-$r
 	}
 }
 function WkEntry($i){
@@ -108,7 +108,7 @@ function WkRead($q){
 				if($m.Length -lt $r*0.9){$z=New-Object byte[] ($m.Length+5);$m.Position=0;[void]$m.Read($z,5,$z.Length-5)}
 			}
 			if($z){WkSend 'Z' $z ($z.Length-5)}else{WkSend 'D' $big $r}
-			if($left -gt 0){$left-=$r}
+			if($left -gt 0){$left=$left-$r}
 		}
 		WkReply 'R' @{h=(WkHex $sha)}
 	}finally{$f.Close()}
