@@ -94,7 +94,11 @@ func Parse(data []byte, limit int) (*Request, error) {
 			r.inBody = true
 			return r, r.identify()
 		default:
-			return nil, ErrNotEnvelope
+			// Windows reads over what stands beside the header: winrm-rs writes the
+			// OptionSet of its shells there and runs against Windows.
+			if err := r.dec.Skip(); err != nil {
+				return nil, err
+			}
 		}
 	}
 }
