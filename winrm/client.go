@@ -100,7 +100,7 @@ func New(endpoint string, cfg *Config) (*Client, error) {
 		_ = c.transport.Close()
 		return nil, err
 	}
-	c.send.init(c.cfg.MaxEnvelopeSize)
+	c.send.init(c.cfg.MaxEnvelopeSize, c.forgeable())
 	c.pool = newPool(c, c.cfg.MaxShells)
 	c.ctx, c.cancel = context.WithCancelCause(context.Background())
 	return c, nil

@@ -183,3 +183,18 @@ func unanswered(err error) bool {
 	}
 	return auth.MayBeProcessed(err)
 }
+
+// forgeable reports whether anybody on the way can write an HTTP status in the
+// host's name: over http, where messages are sealed and their status is not.
+func (c *Client) forgeable() bool {
+	return strings.HasPrefix(c.endpoint, "http:") && c.cfg.Encryption != auth.EncryptNever
+}
+
+// unsure is like unanswered, of a request that must not be done twice.
+func (c *Client) unsure(err error) bool {
+	if unanswered(err) {
+		return true
+	}
+	_, status := errors.AsType[*wsman.StatusError](err)
+	return status && c.forgeable()
+}

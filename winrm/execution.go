@@ -200,9 +200,9 @@ func (c *Cmd) command(ctx context.Context, s *Shell, line wsmv.CommandLine) (*ex
 	case err == nil:
 		e.id = answer.ID
 		return e, nil
-	case ctx.Err() != nil && (sent.Load() || unanswered(err)):
+	case ctx.Err() != nil && (sent.Load() || c.client.unsure(err)):
 		return e, fmt.Errorf("winrm: start command: %w", err)
-	case unanswered(err), faultCode(err) == wsman.ErrTimedOut:
+	case c.client.unsure(err), faultCode(err) == wsman.ErrTimedOut:
 		e.unconfirmed = err
 		return e, nil
 	}

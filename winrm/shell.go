@@ -180,7 +180,7 @@ func (c *Client) create(ctx context.Context, req *wsman.Request, id string) (str
 		}
 	}
 	// The time-out is the host's own: it may still be at it.
-	unclear := unanswered(err) || faultCode(err) == wsman.ErrTimedOut || sent.Load() && ctx.Err() != nil
+	unclear := c.unsure(err) || faultCode(err) == wsman.ErrTimedOut || sent.Load() && ctx.Err() != nil
 	if !unclear {
 		return id, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,13 +26,15 @@ const (
 // sendLimit is how large an envelope may be, as far as the host has shown. It
 // belongs to the Client: what one command has learned holds for the next.
 type sendLimit struct {
-	mu      sync.Mutex
-	size    int
-	ceiling int
+	mu       sync.Mutex
+	size     int
+	ceiling  int
+	doubtful bool // a 413 may be forged, see Client.forgeable
+	asking   bool // one envelope that does nothing is on its way
 }
 
-func (l *sendLimit) init(ceiling int) {
-	l.ceiling = max(ceiling, minSendSize)
+func (l *sendLimit) init(ceiling int, doubtful bool) {
+	l.ceiling, l.doubtful = max(ceiling, minSendSize), doubtful
 	l.size = min(firstSendSize, l.ceiling)
 }
 
@@ -41,17 +44,40 @@ func (l *sendLimit) current() int {
 	return l.size
 }
 
-// passed is told of an envelope that the host has taken.
-func (l *sendLimit) passed(size int) {
+// passed is told of an envelope that the host has taken. It returns the size,
+// or 0, that the host is to be asked about before data are sent in it.
+func (l *sendLimit) passed(size int) (ask int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if size > l.size/4*3 {
-		l.size = min(2*l.size, l.ceiling)
+	if size <= l.size/4*3 || l.size == l.ceiling {
+		return 0
 	}
+	if !l.doubtful {
+		l.size = min(2*l.size, l.ceiling)
+		return 0
+	}
+	if l.asking {
+		return 0
+	}
+	l.asking = true
+	return l.ceiling
 }
 
-// refused is told of one that was too large. It reports whether there is a
-// smaller one to try.
+// asked is told whether the host has taken an envelope of the size that passed
+// returned.
+func (l *sendLimit) asked(size int, taken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asking = false
+	if !taken {
+		l.ceiling = max(size/2, min(l.size, l.ceiling))
+		return
+	}
+	l.size = min(size, l.ceiling)
+}
+
+// refused is told of one that was too large. It reports whether a smaller one may
+// be tried with the same data.
 func (l *sendLimit) refused(size int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +86,7 @@ func (l *sendLimit) refused(size int) bool {
 	}
 	l.ceiling = min(l.ceiling, max(size/2, minSendSize))
 	l.size = min(l.size, l.ceiling)
-	return true
+	return !l.doubtful
 }
 
 // A stdinPump carries a reader to the command. One goroutine reads, another
@@ -197,7 +223,7 @@ func (p *stdinPump) sendAll(data []byte, end bool) error {
 		status, _ := errors.AsType[*wsman.StatusError](err)
 		switch code := faultCode(err); {
 		case err == nil:
-			p.e.client.send.passed(p.overhead + n/3*4)
+			p.ask(p.e.client.send.passed(p.overhead + n/3*4))
 		case code == wsman.ErrTimedOut:
 			// The host may still be handing the bytes to the command. Sent
 			// again, they would arrive twice.
@@ -209,7 +235,7 @@ func (p *stdinPump) sendAll(data []byte, end bool) error {
 			}
 			continue
 		case status != nil && status.Status == http.StatusRequestEntityTooLarge:
-			// Refused before it was read.
+			// Refused before it was read, if it is the host who says so.
 			if p.e.client.send.refused(p.overhead + (n+2)/3*4) {
 				continue
 			}
@@ -232,6 +258,29 @@ func (p *stdinPump) sendAll(data []byte, end bool) error {
 func (p *stdinPump) sendOne(data []byte, end bool) error {
 	body := wsmv.Send{Streams: []wsmv.Stream{{Name: wsmv.Stdin, CommandID: p.e.id, End: end, Data: data}}}
 	return p.e.shell.do(p.ctx, &wsman.Request{Action: wsmv.ActionSend, Body: body.Encode}, nil)
+}
+
+// ask finds out whether the host takes an envelope of this size, by one that
+// changes nothing.
+func (p *stdinPump) ask(size int) {
+	if size == 0 {
+		return
+	}
+	resp, err := p.e.client.wsman.Do(p.ctx, &wsman.Request{
+		Action:   wsman.ActionGet,
+		Resource: wsman.Resource{URI: wsmv.URIShell, Selectors: shellSelector(p.e.shell.id)},
+		Header: func(e *wsman.Encoder) {
+			e.Start("pad:Padding") // nobody must understand it
+			e.Namespace("pad", "urn:winrmkit:padding")
+			e.Text(strings.Repeat("=", max(size-p.overhead, 0)))
+			e.End()
+		},
+	})
+	if err == nil {
+		resp.Close()
+	}
+	code := faultCode(err) // a fault is sealed: it is the host's
+	p.e.client.send.asked(size, err == nil || code != 0 && code != wsman.ErrEnvelopeTooLarge)
 }
 
 func (p *stdinPump) sleep(d time.Duration) bool {

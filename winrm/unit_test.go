@@ -134,7 +134,7 @@ func TestPipe(t *testing.T) {
 
 func TestSendLimit(t *testing.T) {
 	var l sendLimit
-	l.init(512000)
+	l.init(512000, false)
 	assert.Equal(t, 150<<10, l.current())
 	l.passed(100)
 	assert.Equal(t, 150<<10, l.current(), "a small one proves nothing")
@@ -149,6 +149,22 @@ func TestSendLimit(t *testing.T) {
 	for l.refused(l.current()) {
 	}
 	assert.Equal(t, minSendSize, l.current())
+}
+
+func TestSendLimitInDoubt(t *testing.T) {
+	var l sendLimit
+	l.init(512000, true)
+	assert.Zero(t, l.passed(100))
+	assert.Equal(t, 512000, l.passed(150<<10))
+	assert.Zero(t, l.passed(150<<10), "one asks at a time")
+	l.asked(512000, false)
+	assert.Equal(t, 150<<10, l.current())
+	assert.Equal(t, 256000, l.passed(150<<10))
+	l.asked(256000, true)
+	assert.Equal(t, 256000, l.current())
+	assert.Zero(t, l.passed(256000))
+	assert.False(t, l.refused(256000), "not with the same data")
+	assert.Equal(t, 128000, l.current())
 }
 
 func TestEnv(t *testing.T) {
