@@ -21,10 +21,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-ldap/ldap/v3"
-
 	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/auth/kerberos"
+	"github.com/winrmkit/winrmkit/internal/directory"
 )
 
 const (
@@ -85,108 +84,25 @@ func (r *Reader) ManagedPassword(ctx context.Context) ([]byte, error) {
 }
 
 func (r *Reader) read(ctx context.Context) ([]byte, error) {
-	host, addr, err := r.server(ctx)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := r.dial(ctx, addr)
+	conn, err := directory.Connect(ctx, directory.Config{
+		Domain: r.cfg.Domain, Server: r.cfg.Server, Kerberos: r.cfg.Kerberos, Credentials: r.cfg.Credentials,
+		TLS: r.cfg.TLS, Dial: r.cfg.Dial, Resolver: r.cfg.Resolver,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("gmsa: %w", err)
 	}
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	var directory *ldap.Conn
-	if r.cfg.Kerberos != nil {
-		directory, err = r.bindSealed(ctx, conn, host)
-	} else {
-		directory, err = r.bindTLS(ctx, conn, host)
-	}
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	defer directory.Close()
-	return r.search(directory)
-}
-
-// server finds a domain controller: its name and address.
-func (r *Reader) server(ctx context.Context) (host, addr string, err error) {
-	port := "636"
-	if r.cfg.Kerberos != nil {
-		port = "389"
-	}
-	if r.cfg.Server != "" {
-		if host, p, err := net.SplitHostPort(r.cfg.Server); err == nil {
-			return host, net.JoinHostPort(host, p), nil
-		}
-		return r.cfg.Server, net.JoinHostPort(r.cfg.Server, port), nil
-	}
-	var resolver kerberos.Resolver = net.DefaultResolver
-	if r.cfg.Resolver != nil {
-		resolver = r.cfg.Resolver
-	}
-	// See [MS-ADTS] section 6.3.2.3: the names of domain controllers.
-	_, records, err := resolver.LookupSRV(ctx, "ldap", "tcp", "dc._msdcs."+strings.TrimSuffix(r.cfg.Domain, ".")+".")
-	if err != nil {
-		return "", "", fmt.Errorf("gmsa: domain controllers of %s: %w", r.cfg.Domain, err)
-	}
-	if len(records) == 0 {
-		return "", "", fmt.Errorf("gmsa: DNS names no domain controller of %s", r.cfg.Domain)
-	}
-	host = strings.TrimSuffix(records[0].Target, ".")
-	return host, net.JoinHostPort(host, port), nil
-}
-
-func (r *Reader) dial(ctx context.Context, addr string) (net.Conn, error) {
-	if r.cfg.Dial != nil {
-		return r.cfg.Dial(ctx, "tcp", addr)
-	}
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
-}
-
-// bindTLS logs on by name and password, over TLS only.
-func (r *Reader) bindTLS(ctx context.Context, conn net.Conn, host string) (*ldap.Conn, error) {
-	cfg := &tls.Config{}
-	if r.cfg.TLS != nil {
-		cfg = r.cfg.TLS.Clone()
-	}
-	if cfg.ServerName == "" {
-		cfg.ServerName = host
-	}
-	secure := tls.Client(conn, cfg)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("gmsa: LDAPS: %w", err)
-	}
-	password, err := r.cfg.Credentials.Secret(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if password == "" {
-		return nil, errors.New("gmsa: neither Kerberos nor Credentials with a password")
-	}
-	directory := ldap.NewConn(secure, true)
-	directory.Start()
-	if err := directory.Bind(r.cfg.Credentials.AccountName(), password); err != nil {
-		directory.Close()
-		return nil, fmt.Errorf("gmsa: logon of %s to the directory: %w", r.cfg.Credentials.AccountName(), err)
-	}
-	return directory, nil
-}
-
-// search asks for the one attribute; it is not among "all".
-func (r *Reader) search(directory *ldap.Conn) ([]byte, error) {
+	defer conn.Close()
+	// The attribute is not among "all".
 	name := strings.TrimSuffix(r.cfg.Account, "$") + "$"
-	base := "DC=" + strings.ReplaceAll(ldap.EscapeDN(strings.Trim(r.cfg.Domain, ".")), ".", ",DC=")
-	filter := fmt.Sprintf("(&(objectClass=msDS-GroupManagedServiceAccount)(sAMAccountName=%s))", ldap.EscapeFilter(name))
-	result, err := directory.Search(ldap.NewSearchRequest(base, ldap.ScopeWholeSubtree, ldap.NeverDerefAliases,
-		2, int(timeout/time.Second), false, filter, []string{attribute}, nil))
+	filter := fmt.Sprintf("(&(objectClass=msDS-GroupManagedServiceAccount)(sAMAccountName=%s))", directory.Escape(name))
+	entries, err := conn.Search(filter, attribute)
 	if err != nil {
 		return nil, fmt.Errorf("gmsa: read %s of %s: %w", attribute, name, err)
 	}
-	if len(result.Entries) != 1 {
+	if len(entries) != 1 {
 		return nil, fmt.Errorf("%w: %s in %s", ErrNotFound, name, r.cfg.Domain)
 	}
-	blob := result.Entries[0].GetRawAttributeValue(attribute)
+	blob := entries[0].Value(attribute)
 	if len(blob) == 0 {
 		return nil, &NotReadableError{Account: name}
 	}

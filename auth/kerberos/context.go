@@ -44,7 +44,7 @@ func (m *Mechanism) newContext(p auth.Peer) (*securityContext, error) {
 }
 
 // ServiceContext starts a context with a service that is not a listener, such as
-// ldap on a host: for package gmsa.
+// ldap on a host: for what asks the directory.
 func (m *Mechanism) ServiceContext(class, host string) (spnego.Context, error) {
 	return &securityContext{m: m, host: host, class: class}, nil
 }

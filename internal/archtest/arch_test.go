@@ -56,11 +56,11 @@ var arrows = []arrow{
 	{
 		name:  "auth authenticates connections, whatever goes over them",
 		from:  []string{"auth"},
-		never: []string{"auth/kerberos", "auth/gmsa", "credssp", "winrm/...", "wsman/..."},
+		never: []string{"auth/kerberos", "auth/gmsa", "auth/delegation", "internal/directory", "credssp", "winrm/...", "wsman/..."},
 	},
 	{
 		name:  "a mechanism outside of auth needs auth and its own protocol",
-		from:  []string{"auth/kerberos", "auth/gmsa", "credssp"},
+		from:  []string{"auth/kerberos", "auth/gmsa", "auth/delegation", "internal/directory", "credssp"},
 		never: []string{"winrm/...", "wsman/..."},
 	},
 	{
@@ -140,7 +140,7 @@ func TestWithin(t *testing.T) {
 func TestOneImporterPerDependency(t *testing.T) {
 	importers := map[string][]string{
 		"github.com/jcmturner/":       {"internal/krb5"},
-		"github.com/go-ldap/":         {"auth/gmsa"},
+		"github.com/go-ldap/":         {"internal/directory"},
 		"github.com/masterzen/":       {"winrm/masterzen"},
 		"github.com/stretchr/testify": {}, // tests only
 	}

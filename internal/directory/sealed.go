@@ -1,4 +1,4 @@
-package gmsa
+package directory
 
 import (
 	"context"
@@ -30,21 +30,21 @@ type gssContext interface {
 }
 
 // bindSealed logs on with SASL GSSAPI and seals everything after it.
-func (r *Reader) bindSealed(ctx context.Context, conn net.Conn, host string) (*ldap.Conn, error) {
-	c, err := r.cfg.Kerberos.ServiceContext("ldap", host)
+func (c *Config) bindSealed(ctx context.Context, conn net.Conn, host string) (*ldap.Conn, error) {
+	service, err := c.Kerberos.ServiceContext("ldap", host)
 	if err != nil {
 		return nil, err
 	}
-	gss, ok := c.(gssContext)
+	gss, ok := service.(gssContext)
 	if !ok {
-		return nil, errors.New("gmsa: the Kerberos context cannot sign")
+		return nil, errors.New("the Kerberos context cannot sign")
 	}
 	sealed := &sealedConn{Conn: conn, gss: gss}
 	directory := ldap.NewConn(sealed, false)
 	directory.Start()
 	if err := directory.GSSAPIBind(&saslClient{ctx: ctx, conn: sealed}, "ldap/"+host, ""); err != nil {
 		directory.Close()
-		return nil, fmt.Errorf("gmsa: logon to %s: %w", host, err)
+		return nil, fmt.Errorf("logon to %s: %w", host, err)
 	}
 	return directory, nil
 }
@@ -73,10 +73,10 @@ func (s *saslClient) NegotiateSaslAuth(token []byte, _ string) ([]byte, error) {
 		return nil, err
 	}
 	if len(offer) != 4 {
-		return nil, errors.New("gmsa: malformed offer of security layers")
+		return nil, errors.New("malformed offer of security layers")
 	}
 	if offer[0]&layerSealed == 0 {
-		return nil, errors.New("gmsa: the server does not seal LDAP")
+		return nil, errors.New("the server does not seal LDAP")
 	}
 	out, err := s.conn.gss.Sign([]byte{layerSealed, 0x0f, 0xff, 0xff})
 	s.conn.armed.Store(true)
@@ -152,7 +152,7 @@ func (c *sealedConn) open() error {
 	}
 	size := binary.BigEndian.Uint32(c.raw)
 	if size > maxFrame {
-		return fmt.Errorf("gmsa: sealed message of %d bytes", size)
+		return fmt.Errorf("sealed message of %d bytes", size)
 	}
 	if err := c.fill(4 + int(size)); err != nil {
 		return err
