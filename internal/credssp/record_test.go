@@ -45,12 +45,7 @@ func wantTrailer(t *testing.T, version uint16, suite string, n int) int {
 }
 
 func supports(suite *tls.CipherSuite, version uint16) bool {
-	for _, v := range suite.SupportedVersions {
-		if v == version {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(suite.SupportedVersions, version)
 }
 
 // securedPair finishes the logon of a client and a server that have only

@@ -52,18 +52,18 @@ func (l *LineFilter) Write(p []byte) (int, error) {
 // finishLine takes what belongs to the line and returns the rest of p. A line
 // beyond the limit is cut.
 func (l *LineFilter) finishLine(p []byte) []byte {
-	end := bytes.IndexByte(p, '\n')
-	if end < 0 {
+	before, after, ok := bytes.Cut(p, []byte{'\n'})
+	if !ok {
 		l.held = append(l.held, p[:max(0, min(len(p), l.limit-len(l.held)))]...)
 		return nil
 	}
-	line := p[:end]
+	line := before
 	if len(l.held) > 0 {
 		line = append(l.held, line...)
 	}
 	l.held, l.inLine = nil, false
 	l.line(bytes.TrimSuffix(line, []byte("\r")))
-	return p[end+1:]
+	return after
 }
 
 // Close hands on what was held.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"sort"
 	"strings"
 	"unicode/utf8"
@@ -166,9 +167,7 @@ func (sh *Shell) pipe(ctx context.Context, n *Node, in io.Reader, out, errOut io
 func (sh *Shell) child() *Shell {
 	c := *sh
 	c.Env = make(map[string]Variable, len(sh.Env))
-	for k, v := range sh.Env {
-		c.Env[k] = v
-	}
+	maps.Copy(c.Env, sh.Env)
 	return &c
 }
 
