@@ -1,0 +1,207 @@
+// Wincp copies files to and from a Windows host, as scp does. Paths on the host
+// begin with a colon:
+//
+//	wincp -r srv1 -u CORP\anna setup.msi ':C:\Temp\'
+//	wincp -r srv1 -u CORP\anna -R ./site ':C:\inetpub\wwwroot'
+//	wincp -r srv1 -u CORP\anna ':C:\Windows\System32\drivers\etc\hosts' .
+//	mysqldump db | wincp -r srv1 -u CORP\anna - ':C:\Backup\db.sql'
+//
+// What was interrupted goes on where it was when the same command is given again.
+// Every file is verified by its SHA-256. On a terminal a line shows how far the
+// copy is; otherwise there is a line a file. "-" is the standard input or output.
+//
+// Without -r the host is a demo inside this process, which forgets its files at
+// the end.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/winrmkit/winrmkit/examples/internal/target"
+	"github.com/winrmkit/winrmkit/winrm"
+)
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	var where target.Flags
+	set := flag.NewFlagSet("wincp", flag.ContinueOnError)
+	set.SetOutput(stderr)
+	set.Usage = func() {
+		fmt.Fprint(stderr, "usage: wincp [flags] source... target\n\nPaths on the host begin with a colon, such as ':C:\\Temp\\'; - is the standard input or output.\n\n")
+		set.PrintDefaults()
+	}
+	where.Register(set)
+	c := &copier{stdin: stdin, stdout: stdout}
+	set.BoolVar(&c.recursive, "R", false, "copy directories with all that they contain")
+	set.BoolVar(&c.opt.NoResume, "anew", false, "begin anew what was interrupted")
+	set.BoolVar(&c.opt.NoCompression, "plain", false, "send nothing compressed")
+	set.BoolVar(&c.opt.NoTimes, "notimes", false, "do not keep times and the read-only attribute")
+	quiet := set.Bool("q", false, "show no progress")
+	switch err := set.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case set.NArg() < 2:
+		set.Usage()
+		return 2
+	}
+	host, err := where.Host("wincp", stderr)
+	if err != nil {
+		fmt.Fprintln(stderr, "wincp:", err)
+		return 2
+	}
+	defer host.Close()
+	c.client, err = winrm.New(host.Endpoint, host.Config)
+	if err != nil {
+		fmt.Fprintln(stderr, "wincp:", err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if !*quiet {
+		c.meter = newMeter(stderr)
+		c.opt.Progress = c.meter.show
+	}
+	sources, dst := set.Args()[:set.NArg()-1], set.Arg(set.NArg()-1)
+	err = c.all(ctx, sources, dst)
+	c.meter.end()
+	if closing := c.client.Close(); err == nil {
+		err = closing
+	}
+	if err != nil {
+		target.Tell(stderr, "wincp", err, nil)
+		if ctx.Err() != nil {
+			fmt.Fprintln(stderr, "wincp: the same command goes on from here")
+		}
+		return 1
+	}
+	return 0
+}
+
+// A copier does what the command line says.
+type copier struct {
+	client    *winrm.Client
+	recursive bool
+	opt       winrm.CopyOptions
+	meter     *meter
+	stdin     io.Reader
+	stdout    io.Writer
+}
+
+// remote reports whether a path is on the host, and takes the colon off.
+func remote(p string) (string, bool) { return strings.CutPrefix(p, ":") }
+
+func (c *copier) all(ctx context.Context, sources []string, dst string) error {
+	to, up := remote(dst)
+	for _, src := range sources {
+		from, down := remote(src)
+		if up == down {
+			return fmt.Errorf("one of %s and %s has to be on the host and begin with a colon", src, dst)
+		}
+		var err error
+		if up {
+			err = c.up(ctx, src, to, len(sources) > 1)
+		} else {
+			err = c.down(ctx, from, dst, len(sources) > 1)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// up copies to the host.
+func (c *copier) up(ctx context.Context, src, dst string, several bool) error {
+	opt := c.opt
+	if src == "-" {
+		opt.Source = c.stdin
+		_, err := c.client.Upload(ctx, "standard input", dst, &opt)
+		return err
+	}
+	info, err := os.Stat(src)
+	if err != nil {
+		return err
+	}
+	if c.isRemoteDir(ctx, dst) || several && !endsWithSeparator(dst) {
+		dst = strings.TrimRight(dst, `\/`) + `\`
+	}
+	if !info.IsDir() {
+		_, err := c.client.Upload(ctx, src, dst, &opt)
+		return err
+	}
+	if !c.recursive {
+		return fmt.Errorf("%s is a directory: -R copies those", src)
+	}
+	if endsWithSeparator(dst) {
+		abs, err := filepath.Abs(src)
+		if err != nil {
+			return err
+		}
+		dst += filepath.Base(abs)
+	}
+	return c.client.CopyFS(ctx, dst, os.DirFS(src), &opt)
+}
+
+func endsWithSeparator(p string) bool { return strings.HasSuffix(p, `\`) || strings.HasSuffix(p, "/") }
+
+func (c *copier) isRemoteDir(ctx context.Context, p string) bool {
+	if endsWithSeparator(p) {
+		return true
+	}
+	info, err := c.client.Stat(ctx, p)
+	return err == nil && info.IsDir()
+}
+
+// down copies from the host.
+func (c *copier) down(ctx context.Context, src, dst string, several bool) error {
+	opt := c.opt
+	if dst == "-" {
+		opt.Target = c.stdout
+		_, err := c.client.Download(ctx, src, "", &opt)
+		return err
+	}
+	name := src[strings.LastIndexAny(strings.TrimRight(src, `\/`), `\/:`)+1:]
+	name = strings.TrimRight(name, `\/`)
+	if info, err := os.Stat(dst); several || err == nil && info.IsDir() || os.IsPathSeparator(dst[len(dst)-1]) {
+		dst = filepath.Join(dst, name)
+	}
+	info, err := c.client.Stat(ctx, src)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		_, err := c.client.Download(ctx, src, dst, &opt)
+		return err
+	}
+	if !c.recursive {
+		return fmt.Errorf("%s is a directory: -R copies those", src)
+	}
+	root := strings.TrimRight(src, `\/`)
+	return fs.WalkDir(c.client.FS(ctx, src), ".", func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		here := filepath.Join(dst, filepath.FromSlash(p))
+		switch {
+		case d.IsDir():
+			return os.MkdirAll(here, 0o777)
+		case !d.Type().IsRegular():
+			return fmt.Errorf("%s leads elsewhere: it is not copied", p)
+		}
+		_, err = c.client.Download(ctx, root+`\`+strings.ReplaceAll(p, "/", `\`), here, &opt)
+		return err
+	})
+}
