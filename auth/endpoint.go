@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,16 +18,20 @@ type endpoint struct {
 	text   string // host:port
 }
 
+// notURL is all that is said of a text that is no URL: it, and what package url
+// says about it, may hold a password.
+const notURL = "the text is not a URL"
+
 // parseEndpoint reads scheme, host and port. A missing port is WinRM's: 5985 for
 // http, 5986 for https.
 func parseEndpoint(u *url.URL) (endpoint, error) {
 	e := endpoint{scheme: strings.ToLower(u.Scheme), port: u.Port()}
 	if e.scheme != "http" && e.scheme != "https" {
-		return e, fmt.Errorf("auth: endpoint %s: scheme is neither http nor https", u.Redacted())
+		return e, fmt.Errorf("auth: endpoint: scheme %q is neither http nor https", u.Scheme)
 	}
 	host := strings.ToLower(u.Hostname())
 	if host == "" {
-		return e, fmt.Errorf("auth: endpoint %s: no host", u.Redacted())
+		return e, errors.New("auth: endpoint: no host")
 	}
 	if e.port == "" {
 		e.port = map[string]string{"http": "5985", "https": "5986"}[e.scheme]

@@ -29,6 +29,9 @@ func (t *Transport) proxy() (*url.URL, error) {
 		return nil, nil
 	}
 	u, err := t.cfg.Proxy(&url.URL{Scheme: t.endpoint.scheme, Host: t.endpoint.dial})
+	if _, secret := errors.AsType[*url.Error](err); secret {
+		err = errors.New("of the proxy's URL: " + notURL)
+	}
 	if err != nil {
 		return nil, &DialError{Stage: "proxy", Addr: t.endpoint.dial, Err: err}
 	}
@@ -40,6 +43,9 @@ func (t *Transport) proxy() (*url.URL, error) {
 			Stage: "proxy", Addr: u.Host, Err: fmt.Errorf("scheme %q", u.Scheme),
 			Remedy: "a proxy is http, https or socks5",
 		}
+	}
+	if u.Hostname() == "" {
+		return nil, &DialError{Stage: "proxy", Addr: t.endpoint.dial, Err: errors.New("no host in the proxy's URL")}
 	}
 	return u, nil
 }

@@ -51,7 +51,10 @@ var _ http.RoundTripper = (*Transport)(nil)
 func NewTransport(rawURL string, cfg *TransportConfig) (*Transport, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("auth: endpoint: %w", err)
+		return nil, errors.New("auth: endpoint: " + notURL)
+	}
+	if u.User != nil {
+		return nil, fmt.Errorf("auth: endpoint %s holds credentials: they belong to the Mechanism", u.Redacted())
 	}
 	t := &Transport{cfg: *cfg, path: u.RequestURI(), asking: make(chan struct{}, 1)}
 	if t.endpoint, err = parseEndpoint(u); err != nil {

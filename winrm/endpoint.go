@@ -44,9 +44,9 @@ func parseEndpoint(s string) (string, error) {
 	case u.User != nil:
 		return "", &EndpointError{Endpoint: u.Redacted(), Reason: "credentials belong into Config.Auth"}
 	case u.Scheme != "http" && u.Scheme != "https":
-		return "", &EndpointError{Endpoint: text, Reason: "the scheme is neither http nor https"}
+		return "", &EndpointError{Endpoint: redactURL(text), Reason: "the scheme is neither http nor https"}
 	case u.Hostname() == "" || strings.ContainsAny(u.Hostname(), " \t"):
-		return "", &EndpointError{Endpoint: text, Reason: "no host"}
+		return "", &EndpointError{Endpoint: redactURL(text), Reason: "no host"}
 	case u.RawQuery != "" || u.Fragment != "":
 		return "", &EndpointError{Endpoint: text, Reason: "a query or fragment means nothing here"}
 	}

@@ -129,3 +129,14 @@ func TestForgedStatusOfCommand(t *testing.T) {
 		}
 	}
 }
+
+// An endpoint that is none is told without the password in it.
+func TestEndpointErrorsHoldNoPassword(t *testing.T) {
+	for _, text := range []string{
+		"http://u:hush@h", "http://u:hush%zz@h", "http://u:hush/x@h", "u:hush@h", "//u:hush@h", "ftp://u:hush@h", "http://u:hush@/x",
+	} {
+		_, err := winrm.New(text, config())
+		require.Error(t, err, text)
+		assert.NotContains(t, err.Error(), "hush", text)
+	}
+}

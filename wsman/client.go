@@ -3,7 +3,6 @@ package wsman
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,11 +73,9 @@ type Client struct {
 // https://server:5986/wsman. It does no I/O. cfg may be nil.
 func NewClient(endpoint string, cfg *Config) (*Client, error) {
 	u, err := url.Parse(endpoint)
-	if err != nil {
-		return nil, fmt.Errorf("wsman: %w", err)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("wsman: endpoint %q is not an http or https URL", u.Redacted())
+	// The text, and what package url says about it, may hold a password.
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("wsman: the endpoint is not an http or https URL")
 	}
 	if u.User != nil {
 		return nil, errors.New("wsman: the endpoint holds credentials; they belong to the HTTP client")
