@@ -117,8 +117,11 @@ func (s *Acceptor) challengeFor(in []byte) ([]byte, error) {
 	}
 	s.negotiate = bytes.Clone(in)
 	able := (offeredFlags | FlagSeal) &^ s.cfg.Without
+	if !m.flags.Has(FlagUnicode) {
+		able |= FlagOEM
+	}
 	s.offered = m.flags & able
-	if missing := plainFlags &^ m.flags; missing != 0 {
+	if missing := leastOf(s.offered) &^ m.flags; missing != 0 {
 		return nil, &FlagsError{Missing: missing, Offered: m.flags}
 	}
 	if _, err := io.ReadFull(s.cfg.Rand, s.nonce[:]); err != nil {
@@ -129,7 +132,7 @@ func (s *Acceptor) challengeFor(in []byte) ([]byte, error) {
 		challenge: s.nonce,
 		version:   version,
 	}
-	if c.targetName, err = utf16LE(s.cfg.ComputerName); err != nil {
+	if c.targetName, err = encodeText(s.offered, s.cfg.ComputerName); err != nil {
 		return nil, err
 	}
 	if c.flags.Has(FlagTargetInfo) {
@@ -179,7 +182,8 @@ func (s *Acceptor) authenticate(ctx context.Context, in []byte) error {
 		return err
 	}
 	s.client = Client{
-		Domain: fromUTF16LE(m.domain), User: fromUTF16LE(m.user), Workstation: fromUTF16LE(m.workstation),
+		Domain: decodeText(s.offered, m.domain), User: decodeText(s.offered, m.user),
+		Workstation: decodeText(s.offered, m.workstation),
 	}
 	if len(m.user) == 0 && len(m.ntResponse) == 0 {
 		return ErrAnonymous
@@ -225,7 +229,7 @@ func (s *Acceptor) authenticate(ctx context.Context, in []byte) error {
 // sessionKey finds the key that the client chose.
 func (s *Acceptor) sessionKey(m *authenticateMessage, keyExchangeKey [16]byte) (exported [16]byte, flags Flags, err error) {
 	flags = m.flags & s.offered
-	if missing := plainFlags &^ flags; missing != 0 {
+	if missing := leastOf(s.offered) &^ flags; missing != 0 {
 		return exported, 0, &FlagsError{Missing: missing, Offered: m.flags}
 	}
 	if !flags.Has(FlagKeyExchange) || flags&(FlagSign|FlagSeal) == 0 {

@@ -36,6 +36,18 @@ const sealFlags = FlagUnicode | FlagSign | FlagSeal | FlagKeyExchange | Flag128 
 // plainFlags is the least of a logon whose channel is protected by TLS.
 const plainFlags = FlagUnicode | FlagExtendedSession
 
+// leastOf is what an acceptor asks of a client. One that knows no Unicode may
+// use the OEM character set (section 2.2.2.5): the proof covers Unicode in any case.
+func leastOf(offered Flags) Flags {
+	if offered.oem() {
+		return plainFlags &^ FlagUnicode
+	}
+	return plainFlags
+}
+
+// oem reports whether names are in the OEM character set: Unicode wins over it.
+func (f Flags) oem() bool { return f&(FlagUnicode|FlagOEM) == FlagOEM }
+
 // offeredFlags is what an initiator asks for, sealing apart.
 const offeredFlags = Flag56 | FlagKeyExchange | Flag128 | FlagVersion | FlagExtendedSession |
 	FlagAlwaysSign | FlagNTLM | FlagSign | FlagRequestTarget | FlagUnicode

@@ -33,6 +33,37 @@ func fromUTF16LE(p []byte) string {
 	return string(utf16.Decode(units))
 }
 
+// encodeText encodes a name in the character set that was negotiated. Of the OEM
+// sets only what they share is known, which is ASCII.
+func encodeText(flags Flags, s string) ([]byte, error) {
+	if !flags.oem() {
+		return utf16LE(s)
+	}
+	out := make([]byte, 0, len(s))
+	for _, r := range s {
+		if r > unicode.MaxASCII {
+			r = '?'
+		}
+		out = append(out, byte(r))
+	}
+	return out, nil
+}
+
+// decodeText is the reverse of encodeText.
+func decodeText(flags Flags, p []byte) string {
+	if !flags.oem() {
+		return fromUTF16LE(p)
+	}
+	out := make([]rune, len(p))
+	for i, b := range p {
+		out[i] = rune(b)
+		if b > unicode.MaxASCII {
+			out[i] = unicode.ReplacementChar
+		}
+	}
+	return string(out)
+}
+
 // upper turns a user name into the capitals that NTOWFv2 wants.
 //
 // Windows has a table for it, of single UTF-16 units and without regard to the
