@@ -60,6 +60,7 @@ func local(t testing.TB, name string, data []byte) string {
 }
 
 func TestUploadDownload(t *testing.T) {
+	t.Parallel()
 	_, d, client := files(t)
 	ctx := t.Context()
 	require.NoError(t, client.MkdirAll(ctx, `C:\data\in`))
@@ -101,6 +102,7 @@ func TestUploadDownload(t *testing.T) {
 
 // A pipe as either end, and a read-only file.
 func TestCopyEnds(t *testing.T) {
+	t.Parallel()
 	_, d, client := files(t)
 	ctx := t.Context()
 	_, err := client.Upload(ctx, "stdin", `C:\x.txt`, &winrm.CopyOptions{Source: strings.NewReader("from a pipe")})
@@ -136,6 +138,7 @@ func TestCopyEnds(t *testing.T) {
 }
 
 func TestFileErrors(t *testing.T) {
+	t.Parallel()
 	_, d, client := files(t)
 	ctx := t.Context()
 	for _, f := range []string{`C:\d\used.txt`, `C:\d\denied\x`, `C:\d\plain.txt`} {
@@ -208,6 +211,7 @@ func TestFileErrors(t *testing.T) {
 }
 
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	_, d, client := files(t)
 	d.Capacity = 2 << 20
 	big := local(t, "big", random(t, 3<<20))
@@ -268,6 +272,7 @@ func tree(t testing.TB, seed uint64, count, biggest int) fstest.MapFS {
 }
 
 func TestTreeRoundTrip(t *testing.T) {
+	t.Parallel()
 	count := knob(t, "WINRMKIT_TREE_FILES", 40)
 	for _, seed := range []uint64{1, 2} {
 		srv, _, client := files(t)
@@ -306,6 +311,7 @@ func TestTreeRoundTrip(t *testing.T) {
 }
 
 func TestFS(t *testing.T) {
+	t.Parallel()
 	_, d, client := files(t)
 	require.NoError(t, d.WriteFile(`C:\r\a.txt`, []byte("alpha")))
 	require.NoError(t, d.WriteFile(`C:\r\sub\b.bin`, random(t, 20_000)))
@@ -319,6 +325,7 @@ func TestFS(t *testing.T) {
 }
 
 func TestCopyFSErrors(t *testing.T) {
+	t.Parallel()
 	_, d, client := files(t)
 	ctx := t.Context()
 	err := client.CopyFS(ctx, `C:\t`, fstest.MapFS{"a": {}, "b:c": {}, "d": {}}, nil)

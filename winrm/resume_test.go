@@ -4,19 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	mathrand "math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -32,6 +26,7 @@ const onePiece = 512000 + 256<<10
 // Uploads and downloads are interrupted at random moments, by the end of the
 // context or of the connection, until they are through.
 func TestInterrupted(t *testing.T) {
+	t.Parallel()
 	size := knob(t, "WINRMKIT_RESUME_SIZE", 12<<20)
 	r := mathrand.New(mathrand.NewPCG(7, 7))
 	for _, way := range []string{"cancel", "cut"} {
@@ -168,6 +163,7 @@ func (c *breakingConn) Read(p []byte) (int, error) {
 
 // A part file with other content, or more of it than the file has, is not used.
 func TestForeignPart(t *testing.T) {
+	t.Parallel()
 	_, d, client := files(t)
 	data := random(t, 3<<20)
 	src := local(t, "f", data)
@@ -198,6 +194,7 @@ func TestForeignPart(t *testing.T) {
 // A byte that changes on the way is noticed. The connection is clear, so that
 // nothing below notices first.
 func TestCorruption(t *testing.T) {
+	t.Parallel()
 	var armed atomic.Bool
 	_, d, client := files(t, func(c *winrm.Config) {
 		c.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -262,6 +259,7 @@ func (c *flippingConn) Read(p []byte) (int, error) {
 
 // Two uploads to one target at once: one succeeds, and its content is whole.
 func TestConcurrentTarget(t *testing.T) {
+	t.Parallel()
 	srv, d, one := files(t)
 	two, err := winrm.New(srv.URL, config())
 	require.NoError(t, err)
@@ -285,59 +283,4 @@ func TestConcurrentTarget(t *testing.T) {
 	got, err := d.ReadFile(`C:\f`)
 	require.NoError(t, err)
 	assert.True(t, bytes.Equal(a, got) || bytes.Equal(b, got), "a mixture")
-}
-
-// TestMemoryChild is the client of TestClientMemory, in a process of its own.
-func TestMemoryChild(t *testing.T) {
-	url := os.Getenv("WINRMKIT_MEMORY_URL")
-	if url == "" {
-		t.Skip("a part of TestClientMemory")
-	}
-	client, err := winrm.New(url, config())
-	require.NoError(t, err)
-	defer client.Close()
-	src, dst := os.Getenv("WINRMKIT_MEMORY_FILE"), os.Getenv("WINRMKIT_MEMORY_FILE")+".back"
-	begun := time.Now()
-	_, err = client.Upload(t.Context(), src, `C:\big`, nil)
-	require.NoError(t, err)
-	up := time.Since(begun)
-	begun = time.Now()
-	_, err = client.Download(t.Context(), `C:\big`, dst, nil)
-	require.NoError(t, err)
-	var usage syscall.Rusage
-	require.NoError(t, syscall.Getrusage(syscall.RUSAGE_SELF, &usage))
-	fmt.Printf("peak=%d up=%v down=%v\n", usage.Maxrss, up, time.Since(begun))
-}
-
-// The memory of a client does not depend on the size of the file:
-// WINRMKIT_MEMORY_SIZE=1073741824 is the run of the acceptance list.
-func TestClientMemory(t *testing.T) {
-	if runtime.GOOS != "linux" || raceDetector {
-		t.Skip("needs Linux's count of memory, without the race detector's")
-	}
-	size := knob(t, "WINRMKIT_MEMORY_SIZE", 48<<20)
-	srv, _, _ := files(t)
-	srv.Record = false
-	src := filepath.Join(t.TempDir(), "big")
-	f, err := os.Create(src)
-	require.NoError(t, err)
-	block := random(t, 1<<20)
-	for n := 0; n < size; n += len(block) {
-		_, err = f.Write(block[:min(len(block), size-n)])
-		require.NoError(t, err)
-	}
-	require.NoError(t, f.Close())
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), exe, "-test.run", "^TestMemoryChild$", "-test.v")
-	cmd.Env = append(os.Environ(), "WINRMKIT_MEMORY_URL="+srv.URL, "WINRMKIT_MEMORY_FILE="+src)
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	_, rest, ok := strings.Cut(string(out), "peak=")
-	require.True(t, ok, "%s", out)
-	fields := strings.Fields(rest)
-	peak, err := strconv.Atoi(fields[0]) // KiB
-	require.NoError(t, err)
-	t.Logf("%d MB up and down: peak %.1f MB, %s %s", size>>20, float64(peak)/1024, fields[1], fields[2])
-	assert.Less(t, peak, 32<<10)
 }
