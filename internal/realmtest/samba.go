@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,8 +28,7 @@ const (
 	SambaOdd      = "pÄss @:/%wörd 비밀"
 	SambaMachine  = "Machine-Secret-"
 	SambaOther    = "OTHER.TEST" // the second domain of StartSambaTrust
-
-	sambaAdmin = "Adm1n-Pass"
+	SambaAdmin    = "Adm1n-Pass" // of Administrator
 )
 
 // userAccountControl bits. See [MS-ADTS] section 2.2.16.
@@ -86,7 +86,7 @@ func StartSambaTrust(t testing.TB) (corp, other *Samba) {
 	other.ready(t)
 	run(t, corp.Env, "", "nsenter", "--target", strconv.Itoa(corp.pid), "--mount",
 		"samba-tool", "domain", "trust", "create", SambaOther, "--type=forest", "--direction=both",
-		"--create-location=both", "-U", "Administrator@"+SambaOther+"%"+sambaAdmin)
+		"--create-location=both", "-U", "Administrator@"+SambaOther+"%"+SambaAdmin)
 	return corp, other
 }
 
@@ -114,7 +114,7 @@ func newSamba(t testing.TB, realm, ip, forwarder string) *Samba {
 		"-keyout", s.Path("private/tls/key.pem"), "-out", s.CA)
 	s.provision = begin(t, s.Env, "samba-tool", "domain", "provision", "--realm="+realm, "--domain="+s.netBIOS(),
 		"--server-role=dc", "--function-level=2016", "--dns-backend=SAMBA_INTERNAL", "--host-name=dc1",
-		"--host-ip="+s.IP, "--adminpass="+sambaAdmin)
+		"--host-ip="+s.IP, "--adminpass="+SambaAdmin)
 	return s
 }
 
@@ -256,6 +256,22 @@ func (s *Samba) ready(t testing.TB) {
 		}
 		return nil
 	})
+}
+
+// LikeActiveDirectory lets administrators write the list of actors of
+// resource-based delegation. Samba's schema has it as systemOnly, which
+// Microsoft's does not say; the running server takes the change at once.
+func (s *Samba) LikeActiveDirectory(t testing.TB) {
+	t.Helper()
+	base := "DC=" + strings.ReplaceAll(s.domain(), ".", ",DC=")
+	modify := func(where, ldif string) {
+		run(t, s.Env, ldif, "ldbmodify", "--option=dsdb:schema update allowed=true", "-H", where)
+	}
+	modify(s.Path("private/sam.ldb"), "dn: CN=ms-DS-Allowed-To-Act-On-Behalf-Of-Other-Identity,CN=Schema,CN=Configuration,"+base+
+		"\nchangetype: modify\nreplace: systemOnly\nsystemOnly: FALSE\n")
+	// Whoever may open this socket is the system.
+	modify("ldapi://"+url.PathEscape(s.Path("private/ldap_priv/ldapi")),
+		"dn:\nchangetype: modify\nadd: schemaUpdateNow\nschemaUpdateNow: 1\n")
 }
 
 // accountsLDIF are the accounts, written into the database before it is served.
