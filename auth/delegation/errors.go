@@ -40,7 +40,7 @@ type ActorError struct {
 
 func (e *ActorError) Error() string {
 	if e.Ambiguous {
-		return fmt.Sprintf("%s is a computer and another account; name the computer by its SID, or the other", e.Actor)
+		return fmt.Sprintf("%s is a computer and another account; name the computer with its $, the other by its SID", e.Actor)
 	}
 	return fmt.Sprintf("no account %s in the domain; an actor of another domain is named by its SID", e.Actor)
 }
