@@ -14,8 +14,7 @@
 // The front host's KDC remembers refusals; purge its tickets afterwards, with
 // PurgeTickets of the client in package winrm.
 //
-// See [MS-SFU] sections 3.2.5.2.2 and 3.2.5.2.3 for what the KDC makes of the
-// attributes, [MS-ADTS] section 2.2.16 for the bits of userAccountControl, and
+// See [MS-SFU] section 3.2.5.2 for what the KDC makes of the attributes, [MS-ADTS] section 2.2.16 for the bits of userAccountControl, and
 // [MS-ADA2] for msDS-AllowedToDelegateTo and
 // msDS-AllowedToActOnBehalfOfOtherIdentity.
 package delegation

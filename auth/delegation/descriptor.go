@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// The attribute holds a self-relative security descriptor. See [MS-DTYP]
-// sections 2.4.4 to 2.4.6, and 2.5.1.1 for the control bits.
+// The attribute holds a self-relative security descriptor. See [MS-DTYP] sections
+// 2.4.4 (entries), 2.4.5 (access lists) and 2.4.6 (the whole, control bits).
 const (
 	controlDACL         = 0x0004 // a DACL is present
 	controlSACL         = 0x0010
