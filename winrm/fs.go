@@ -47,14 +47,15 @@ func (f *FS) target(op, name string) (string, error) {
 	if strings.HasPrefix(f.root, "/") {
 		sep = "/"
 	}
-	p := strings.TrimRight(f.root, `\/`)
+	var p strings.Builder
+	p.WriteString(strings.TrimRight(f.root, `\/`))
 	for part := range strings.SplitSeq(name, "/") {
 		if !winpath.ValidName(part) {
 			return "", &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist} // Windows has no such names
 		}
-		p += sep + part
+		p.WriteString(sep + part)
 	}
-	return p, nil
+	return p.String(), nil
 }
 
 // pathError is an error as package fs wants it.

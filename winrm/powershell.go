@@ -169,10 +169,10 @@ func (c *Cmd) scriptLine() (string, error) {
 	if s.Args != nil {
 		raw, err := json.Marshal(s.Args)
 		if err != nil {
-			return "", fmt.Errorf("Args: %w", err)
+			return "", fmt.Errorf("arguments: %w", err)
 		}
 		if t := bytes.TrimSpace(raw); len(t) == 0 || t[0] != '{' && t[0] != '[' {
-			return "", fmt.Errorf("Args: %T is no struct, map or slice", s.Args)
+			return "", fmt.Errorf("arguments: %T is no struct, map or slice", s.Args)
 		}
 		f.Args = raw
 	}

@@ -169,8 +169,18 @@ func (p *stdinPump) next(spare []byte) (data []byte, end, ok bool) {
 	}
 	data, end = p.buf, p.eof
 	p.buf = spare[:0]
+	if n := p.room(); len(data) > n {
+		// As much as one Send holds: a rest would cost an exchange of its own.
+		p.buf = append(p.buf, data[n:]...)
+		data, end = data[:n], false
+	}
 	p.cond.Broadcast()
 	return data, end, true
+}
+
+// room is how many bytes of input one Send holds.
+func (p *stdinPump) room() int {
+	return max((p.e.client.send.current()-p.overhead)/4*3, 1<<10)
 }
 
 func (p *stdinPump) send() {
@@ -216,8 +226,7 @@ var errCommandEnded = errors.New("the command has ended")
 func (p *stdinPump) sendAll(data []byte, end bool) error {
 	busy := 0
 	for {
-		size := p.e.client.send.current()
-		n := min(len(data), max((size-p.overhead)/4*3, 1<<10))
+		n := min(len(data), p.room())
 		last := end && n == len(data)
 		err := p.sendOne(data[:n], last)
 		status, _ := errors.AsType[*wsman.StatusError](err)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"maps"
 	"mime"
 	"net/http"
 	"strings"
@@ -247,9 +248,7 @@ func (c *conn) ordered(f *Fault, x *Exchange) *answer {
 		c.endLogon()
 		a.header["WWW-Authenticate"] = c.srv.challenges()
 	}
-	for name, values := range f.Header {
-		a.header[name] = values
-	}
+	maps.Copy(a.header, f.Header)
 	return a
 }
 

@@ -26,7 +26,7 @@ func leftover() string {
 	for range 50 {
 		buf := make([]byte, 1<<20)
 		stacks = ""
-		for _, g := range strings.Split(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
 			if strings.Contains(g, "winrmkit") && !strings.Contains(g, "winrmtest_test.leftover") {
 				stacks += g + "\n\n"
 			}

@@ -56,23 +56,24 @@ func (r request) String() string {
 		}
 		return s
 	}
-	header := r.header
+	var header strings.Builder
+	header.WriteString(r.header)
 	if len(r.options) > 0 {
-		header += `<wsman:OptionSet s:mustUnderstand="true">`
+		header.WriteString(`<wsman:OptionSet s:mustUnderstand="true">`)
 		for k, v := range r.options {
-			header += fmt.Sprintf(`<wsman:Option Name="%s">%s</wsman:Option>`, k, v)
+			header.WriteString(fmt.Sprintf(`<wsman:Option Name="%s">%s</wsman:Option>`, k, v))
 		}
-		header += `</wsman:OptionSet>`
+		header.WriteString(`</wsman:OptionSet>`)
 	}
 	if len(r.selectors) > 0 {
-		header += `<wsman:SelectorSet>`
+		header.WriteString(`<wsman:SelectorSet>`)
 		for k, v := range r.selectors {
-			header += fmt.Sprintf(`<wsman:Selector Name="%s">%s</wsman:Selector>`, k, v)
+			header.WriteString(fmt.Sprintf(`<wsman:Selector Name="%s">%s</wsman:Selector>`, k, v))
 		}
-		header += `</wsman:SelectorSet>`
+		header.WriteString(`</wsman:SelectorSet>`)
 	}
 	return fmt.Sprintf(envelope, r.action, or(r.size, "153600"), or(r.timeout, "PT20S"), r.uri,
-		or(r.session, "A1B2C3D4-0000-4000-8000-000000000001"), header, r.body)
+		or(r.session, "A1B2C3D4-0000-4000-8000-000000000001"), header.String(), r.body)
 }
 
 // rawClient speaks HTTP/1.1 over one connection of its own, so that nothing of
