@@ -22,6 +22,12 @@
 // exchanges until its result is known (Command and Receive), one more when the
 // shell has to be created. [Client.OpenShell] gives a shell of one's own.
 //
+// [Client.PowerShell] runs scripts of any length, with arguments that travel as
+// data, and hands on their errors and other streams as records; [RunJSON] decodes
+// the objects that they put out. [Client.Upload], [Client.Download],
+// [Client.CopyFS] and [Client.FS] copy and read files: verified at both ends,
+// whole or not at all under their final name, resumed after an interruption.
+//
 // A command is never sent twice, output is never cut short in silence, and
 // nothing waits for ever: what went wrong is told by the type of the error
 // ([ExitError], [ExitMissingError], [OutputLostError], [InputLostError],

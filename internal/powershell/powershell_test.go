@@ -212,3 +212,22 @@ func TestRealPowerShell(t *testing.T) {
 		assert.Equal(t, c.code, code, "%.50s: %s", c.script, stderr)
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	for _, fr := range []powershell.Frame{{Script: "'x'"}, {Script: "$input", Input: true, Depth: 2}, {Script: "1", Args: json.RawMessage("{}"), Input: true}} {
+		command, head, err := fr.Build()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(decode(f, command), head)
+	}
+	f.Fuzz(func(t *testing.T, command string, stdin []byte) {
+		fr, _, err := powershell.Parse(command, bytes.NewReader(stdin))
+		if err != nil || fr.Mode != powershell.Inline {
+			return
+		}
+		if !strings.Contains(command, powershell.Quote(fr.Script)) {
+			t.Fatalf("%q is not what %q runs", fr.Script, command)
+		}
+	})
+}
