@@ -27,7 +27,11 @@ const onePiece = 512000 + 256<<10
 // context or of the connection, until they are through.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	size := knob(t, "WINRMKIT_RESUME_SIZE", 12<<20)
+	size := 12 << 20
+	if raceDetector {
+		size = 3 << 20
+	}
+	size = knob(t, "WINRMKIT_RESUME_SIZE", size)
 	r := mathrand.New(mathrand.NewPCG(7, 7))
 	for _, way := range []string{"cancel", "cut"} {
 		t.Run(way, func(t *testing.T) {
