@@ -12,8 +12,6 @@ import (
 	"github.com/winrmkit/winrmkit/internal/directory"
 )
 
-func ptr[T any](v T) *T { return &v }
-
 func TestPlan(t *testing.T) {
 	a, b := mustSID(t, first), mustSID(t, second)
 	list := unhex(t, sambaList)
@@ -28,9 +26,9 @@ func TestPlan(t *testing.T) {
 		"remove":              {now: Delegation{Services: []string{"http/a", "cifs/b"}}, change: Change{Services: Remove("HTTP/A", "x/y")}, want: []string{"delete msDS-AllowedToDelegateTo http/a"}},
 		"set":                 {now: Delegation{Services: []string{"http/a", "cifs/b"}}, change: Change{Services: Set("cifs/b", "x/y")}, want: []string{"delete msDS-AllowedToDelegateTo http/a", "add msDS-AllowedToDelegateTo x/y"}},
 		"set none":            {now: Delegation{Services: []string{"http/a"}}, change: Change{Services: Set()}, want: []string{"delete msDS-AllowedToDelegateTo http/a"}},
-		"transition on":       {now: Delegation{control: 0x1000}, change: Change{ProtocolTransition: ptr(true)}, want: []string{"replace userAccountControl 0x1001000"}},
-		"transition off":      {now: Delegation{control: 0x1081000, ProtocolTransition: true}, change: Change{ProtocolTransition: ptr(false)}, want: []string{"replace userAccountControl 0x81000"}},
-		"transition the same": {now: Delegation{control: 0x1000}, change: Change{ProtocolTransition: ptr(false)}},
+		"transition on":       {now: Delegation{control: 0x1000}, change: Change{ProtocolTransition: new(true)}, want: []string{"replace userAccountControl 0x1001000"}},
+		"transition off":      {now: Delegation{control: 0x1081000, ProtocolTransition: true}, change: Change{ProtocolTransition: new(false)}, want: []string{"replace userAccountControl 0x81000"}},
+		"transition the same": {now: Delegation{control: 0x1000}, change: Change{ProtocolTransition: new(false)}},
 		"actors the same":     {now: Delegation{list: list}, change: Change{Actors: Set(second, first)}, actors: []sid{b, a}},
 		"actor there":         {now: Delegation{list: list}, change: Change{Actors: Add(second)}, actors: []sid{b}},
 		"actor not there":     {change: Change{Actors: Remove(second)}, actors: []sid{b}},
@@ -62,7 +60,7 @@ func TestPlan(t *testing.T) {
 
 // The attribute is a signed number: the highest bit makes it negative.
 func TestSignedControl(t *testing.T) {
-	_, mods, err := (&goal{Change: Change{ProtocolTransition: ptr(true)}}).plan(&Delegation{control: 0x80001000})
+	_, mods, err := (&goal{Change: Change{ProtocolTransition: new(true)}}).plan(&Delegation{control: 0x80001000})
 	require.NoError(t, err)
 	assert.Equal(t, []directory.Change{{Op: directory.Replace, Attribute: attrControl, Values: []string{"-2130702336"}}}, mods)
 }

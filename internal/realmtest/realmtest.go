@@ -90,31 +90,6 @@ func run(t testing.TB, env []string, stdin, program string, args ...string) stri
 	return string(out)
 }
 
-// begin starts a program beside the test; wait waits for it to succeed.
-func begin(t testing.TB, env []string, program string, args ...string) (wait func()) {
-	t.Helper()
-	cmd := command(env, "", program, args...)
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%s: %v", program, err)
-	}
-	done := false
-	t.Cleanup(func() {
-		if !done {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		}
-	})
-	return func() {
-		t.Helper()
-		done = true
-		if err := cmd.Wait(); err != nil {
-			t.Fatalf("%s %v: %v\n%s", program, args, err, out.String())
-		}
-	}
-}
-
 // daemon starts a program that stays in the foreground, and ends it with the test.
 func daemon(t testing.TB, env []string, program string, args ...string) {
 	t.Helper()

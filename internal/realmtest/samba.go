@@ -3,6 +3,7 @@
 package realmtest
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/base64"
 	"fmt"
@@ -321,4 +322,29 @@ func unicodePwd(s string) string {
 		b = append(b, byte(u), byte(u>>8))
 	}
 	return base64.StdEncoding.EncodeToString(b)
+}
+
+// begin starts a program beside the test; wait waits for it to succeed.
+func begin(t testing.TB, env []string, program string, args ...string) (wait func()) {
+	t.Helper()
+	cmd := command(env, "", program, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%s: %v", program, err)
+	}
+	done := false
+	t.Cleanup(func() {
+		if !done {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		}
+	})
+	return func() {
+		t.Helper()
+		done = true
+		if err := cmd.Wait(); err != nil {
+			t.Fatalf("%s %v: %v\n%s", program, args, err, out.String())
+		}
+	}
 }
