@@ -319,11 +319,12 @@ func FuzzDecoder(f *testing.F) {
 		f.Add(load(f, name))
 	}
 	f.Add([]byte(`<a xmlns="u" xmlns:p="v" p:x="1&#65;" y='2'><p:b>x&amp;<![CDATA[y]]></p:b><!-- c --><?pi?></a>`))
+	f.Add([]byte("<a><!--\xfd--></a>"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ours, err := readAll(data)
 		text, terr := textOf(data)
 		if err != nil {
-			if _, comparable, stdErr := stdEvents(data); comparable && stdErr == nil && !stricter(err) {
+			if _, comparable, stdErr := stdEvents(data); comparable && stdErr == nil && !stricter(err) && !inComment(data, err) {
 				t.Fatalf("we refuse what encoding/xml accepts: %v\n%q", err, data)
 			}
 			return
@@ -370,6 +371,13 @@ func stricter(err error) bool {
 		}
 	}
 	return false
+}
+
+// inComment says whether a character that XML forbids may stand in a comment or
+// an instruction: encoding/xml does not look there.
+func inComment(data []byte, err error) bool {
+	return strings.Contains(err.Error(), "that XML does not allow") &&
+		(bytes.Contains(data, []byte("<!--")) || bytes.Contains(data, []byte("<?")))
 }
 
 // isASCIIMarkup says whether tags are plain enough to compare.
