@@ -7,6 +7,7 @@ import (
 	"crypto/rc4"
 	"encoding/binary"
 	"hash"
+	"runtime"
 	"slices"
 )
 
@@ -31,6 +32,10 @@ type direction struct {
 	mac  hash.Hash // HMAC-MD5 with SignKey
 	seq  uint32
 	mic  bool // a MIC went this way that the keystream shall forget
+
+	ready  chan int      // sizes that the checksum may go on by, see hashBeside
+	hashed chan struct{} // it has come to the end
+
 	// Scratch space, here so that calling through the hash interface does not
 	// allocate.
 	head [4]byte
@@ -193,9 +198,26 @@ func (s *Session) fail(err error) error {
 // in the cache for the second of the two.
 const chunk = 8 << 10
 
+// RC4 and MD5 both go byte after byte, whatever the processor could do beside
+// them, and cost about the same. From this size on they run side by side, where
+// there is a second processor; the sizes handed over are chunks of this many.
+const (
+	parallelSize  = 64 << 10
+	parallelChunk = 32 << 10
+)
+
+func parallel(n int) bool { return n >= parallelSize && runtime.GOMAXPROCS(0) > 1 }
+
 // encrypt encrypts plain into dst and begins the checksum, over the plaintext.
 func (d *direction) encrypt(dst, plain []byte) {
 	d.begin()
+	if parallel(len(plain)) {
+		d.hashBeside(plain)
+		d.ready <- len(plain)
+		d.rc4.XORKeyStream(dst, plain)
+		<-d.hashed
+		return
+	}
 	for len(plain) > 0 {
 		n := min(chunk, len(plain))
 		d.mac.Write(plain[:n])
@@ -207,12 +229,40 @@ func (d *direction) encrypt(dst, plain []byte) {
 // decrypt decrypts p in place and begins the checksum.
 func (d *direction) decrypt(p []byte) {
 	d.begin()
+	if parallel(len(p)) {
+		d.hashBeside(p)
+		for len(p) > 0 {
+			n := min(parallelChunk, len(p))
+			d.rc4.XORKeyStream(p[:n], p[:n])
+			d.ready <- n
+			p = p[n:]
+		}
+		<-d.hashed
+		return
+	}
 	for len(p) > 0 {
 		n := min(chunk, len(p))
 		d.rc4.XORKeyStream(p[:n], p[:n])
 		d.mac.Write(p[:n])
 		p = p[n:]
 	}
+}
+
+// hashBeside adds p to the checksum in a goroutine, as far as the sizes sent to
+// d.ready say that it may be read. The goroutine ends when they add up to p, and
+// says so in d.hashed.
+func (d *direction) hashBeside(p []byte) {
+	if d.ready == nil {
+		d.ready, d.hashed = make(chan int, 16), make(chan struct{}, 1)
+	}
+	go func() {
+		for len(p) > 0 {
+			n := <-d.ready
+			d.mac.Write(p[:n])
+			p = p[n:]
+		}
+		d.hashed <- struct{}{}
+	}()
 }
 
 // begin starts the checksum of the next message with its sequence number.
