@@ -364,11 +364,11 @@ func TestCredSSPRoles(t *testing.T) {
 
 func TestPurgeTickets(t *testing.T) {
 	srv := credSSPHost()
-	var line string
+	lines := make(chan string, 1)
 	srv.Handler = &winrmtest.Host{Programs: map[string]winrmtest.Handler{
-		"klist": winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 { line = strings.Join(p.Args, " "); return 0 }),
+		"klist": winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 { lines <- strings.Join(p.Args, " "); return 0 }),
 	}}
 	client, _ := startCredSSP(t, srv)
 	require.NoError(t, client.PurgeTickets(t.Context()))
-	assert.Equal(t, "-li 0x3e7 purge", line)
+	assert.Equal(t, "-li 0x3e7 purge", <-lines)
 }

@@ -141,8 +141,8 @@ func (c *conn) exchange(ctx context.Context, req *http.Request) bool {
 	x := &Exchange{Conn: c.id, Path: req.URL.Path}
 	a, ok := c.handle(ctx, req, x)
 	if !ok {
+		c.srv.note(x) // first: whoever sees the reset may ask for the counts
 		c.reset()
-		c.srv.note(x)
 		return false
 	}
 	if req.Close {
