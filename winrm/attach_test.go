@@ -23,7 +23,10 @@ func TestAttach(t *testing.T) {
 			step := make(chan struct{})
 			srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
 				fmt.Fprint(p.Stdout, "one ")
-				<-step
+				select {
+				case <-step:
+				case <-p.Context().Done(): // the test has failed
+				}
 				fmt.Fprint(p.Stdout, "two")
 				return 5
 			})

@@ -170,9 +170,12 @@ func (s *Server) receive(c *call) *soap.Fault {
 
 func (s *Server) answerReceive(ctx context.Context, c *call, sh *shell, cmd *command, want [streamCount]bool) *soap.Fault {
 	s.shells.mu.Lock()
-	delivered, off := cmd.delivered, sh.off
+	delivered, disconnected, off := cmd.delivered, sh.disconnected, sh.off
 	s.shells.mu.Unlock()
-	if delivered {
+	switch {
+	case disconnected: // since the command was looked up: off is the next one's
+		return soap.New(soap.ShellDisconnected, "")
+	case delivered:
 		return providerFault(soap.New(soap.UnexpectedSelectors, "The command has ended."))
 	}
 	budget := c.room() - receiveOverhead
