@@ -65,6 +65,8 @@ type outcome struct {
 	code  uint32
 	known bool  // code is the exit code
 	err   error // why it is not known
+
+	detached bool // with its shell: it goes on
 }
 
 // start checks the fields and starts the command.
@@ -273,26 +275,28 @@ func (e *execution) receiver() {
 	switch {
 	case !won: // given up meanwhile: the shell is not ours any more
 	case again:
-		e.settle()
+		e.settle(o)
 		e.client.pool.settled(e.shell)
 	case pooled && o.done:
 		e.client.pool.discard(e.shell, "recycled")
 	case pooled:
 		e.client.pool.discard(e.shell, "broken")
 	default:
-		e.settle()
+		e.settle(o)
 	}
 }
 
 // settle frees the command on the host and makes the shell available. The
 // Signal goes on the connection that carried the end of the command: the next
 // command waits for the shell instead of dialling.
-func (e *execution) settle() {
+func (e *execution) settle(o outcome) {
 	s := e.shell
 	ctx, cancel := e.client.cleanupContext(e.ctx)
 	defer cancel()
 	var err error
-	if !s.isDetached() { // then the command lives on
+	// A command whose shell was detached lives on, and the shell may have been
+	// attached again since its receiver ended.
+	if !o.detached && !s.isDetached() {
 		err = s.signal(ctx, e.id, wsmv.SignalTerminate)
 	}
 	switch {

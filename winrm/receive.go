@@ -42,7 +42,7 @@ func (e *execution) receive() outcome {
 		case e.recvCtx.Err() != nil:
 			return outcome{err: context.Cause(e.recvCtx)}
 		case e.shell.isDetached():
-			return outcome{err: both(ErrDisconnected, err)}
+			return outcome{detached: true, err: both(ErrDisconnected, err)}
 		case faultCode(err) == wsman.ErrTimedOut:
 			lost, heard = 0, true
 			idle = e.pace(began, idle)
