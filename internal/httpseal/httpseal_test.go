@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -294,6 +295,23 @@ func TestOpenStatedLength(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, string(got))
 		})
+	}
+}
+
+// Half of each character of UTF-16 is a NUL: the last one of little-endian text
+// is no padding.
+func TestTrimNULOfUTF16(t *testing.T) {
+	for _, text := range []string{"<\x00a\x00/\x00>\x00", "\x00<\x00a\x00/\x00>", "<\x00\x0a\x01/\x00>\x00"} {
+		for _, padding := range []string{"", "\x00\x00", strings.Repeat("\x00", 16)} {
+			plain := text + padding
+			v := standard()
+			body := v.body(&plainSealer{protocol: spnego}, strconv.Itoa(len(plain)), plain)
+			body = bytes.Replace(body, []byte("charset=UTF-8"), []byte("charset=UTF-16"), 1)
+			got, innerType, err := httpseal.Format{TrimNUL: true}.Open(&plainSealer{protocol: spnego}, v.contentType, body)
+			require.NoError(t, err)
+			assert.Equal(t, "application/soap+xml;charset=UTF-16", innerType)
+			assert.Equal(t, text, string(got))
+		}
 	}
 }
 
