@@ -44,8 +44,8 @@ type Config struct {
 
 	// Dial connects; nil is a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Proxy returns the proxy for the endpoint, nil for none. The environment
-	// is asked only by [auth.ProxyFromEnvironment].
+	// Proxy returns the proxy for the endpoint, nil for none: [auth.ProxyURL]
+	// names one. The environment is asked only by [auth.ProxyFromEnvironment].
 	Proxy func(*url.URL) (*url.URL, error)
 	// ProxyAuth logs on to the proxy.
 	ProxyAuth auth.Mechanism
