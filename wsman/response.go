@@ -1,6 +1,7 @@
 package wsman
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"mime"
@@ -14,9 +15,10 @@ type Response struct {
 	// Header is what the SOAP header of the answer says.
 	Header Header
 
-	dec  *Decoder
-	raw  rawBody
-	body io.Closer // of the transport, if raw is borrowed
+	action string // of the request
+	dec    *Decoder
+	raw    rawBody
+	body   io.Closer // of the transport, if raw is borrowed
 }
 
 // ResponseError says that an answer is SOAP, or claims to be, but is not an
@@ -56,7 +58,7 @@ func (r *Response) Body(fn func(*Decoder) error) error {
 	defer putDecoder(d)
 	err := fn(d)
 	if derr := d.Finish(); derr != nil {
-		return &ResponseError{Action: r.Header.Action, Err: derr}
+		return &ResponseError{Action: r.action, Err: derr}
 	}
 	return err
 }
@@ -79,7 +81,7 @@ func (r *Response) Close() {
 
 // parse makes a Response of an answer, or the error that it stands for.
 func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error) {
-	r := &Response{raw: raw}
+	r := &Response{action: x.action, raw: raw}
 	if raw.borrowed {
 		r.body = httpResp.Body
 	}
@@ -87,7 +89,7 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 		r.Close()
 		return nil, err
 	}
-	r.dec = getDecoder(raw.data, Limits{Size: int(x.client.cfg.MaxResponse)})
+	r.dec = getDecoder(document(raw.data), Limits{Size: int(x.client.cfg.MaxResponse)})
 	var err error
 	if r.Header, err = ReadEnvelope(r.dec); err == nil {
 		var fault *Fault
@@ -96,7 +98,7 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 			return nil, fault
 		}
 	}
-	if err == nil && httpResp.StatusCode != http.StatusOK {
+	if err == nil && httpResp.StatusCode/100 != 2 {
 		err = &EnvelopeError{Msg: fmt.Sprintf("an answer that is no fault came with HTTP status %d", httpResp.StatusCode)}
 	}
 	// An answer without a:RelatesTo is paired with its request by HTTP; one that
@@ -109,6 +111,15 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 		return nil, &ResponseError{Action: x.action, Err: err}
 	}
 	return r, nil
+}
+
+// document is an answer without what some servers put around it: empty lines
+// before the XML declaration, and NULs behind, with which OMI pads what it seals.
+func document(data []byte) []byte {
+	if utf16Order(data) != nil {
+		return data
+	}
+	return bytes.TrimRight(bytes.TrimLeft(data, " \t\r\n"), "\x00")
 }
 
 // fault reads the fault that an answer consists of, if it does.
