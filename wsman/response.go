@@ -113,8 +113,8 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 	return r, nil
 }
 
-// document is an answer without what some servers put around it: empty lines
-// before the XML declaration, and NULs behind, with which OMI pads what it seals.
+// document is an answer without what may stand around it: empty lines before the
+// XML declaration, and NULs behind, the end of a string in C or padding.
 func document(data []byte) []byte {
 	if utf16Order(data) != nil {
 		return data
