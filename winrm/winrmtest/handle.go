@@ -32,7 +32,8 @@ func (c *conn) handle(ctx context.Context, req *http.Request, x *Exchange) (a *a
 	case len(body) == 0:
 		return c.handleLogon(ctx, req, x)
 	}
-	if strings.EqualFold(req.Header.Get("WSMANIDENTIFY"), "unauthenticated") {
+	// Who seals is somebody, whatever he says.
+	if strings.EqualFold(req.Header.Get("WSMANIDENTIFY"), "unauthenticated") && !httpseal.IsSealed(req.Header.Get("Content-Type")) {
 		return c.handleEnvelope(ctx, req, body, x, verdict{})
 	}
 	v := c.authenticate(ctx, req)
