@@ -1,0 +1,79 @@
+package httpseal_test
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/winrmkit/winrmkit/internal/httpseal"
+)
+
+// Frames that say something else than a sealed message.
+func TestOpenMalformedFrames(t *testing.T) {
+	for name, change := range map[string]func(string) string{
+		"nothing":                func(string) string { return "" },
+		"dashes":                 func(string) string { return "--" },
+		"closing boundary alone": func(string) string { return "--Encrypted Boundary--\r\n" },
+		"another boundary": func(s string) string {
+			return strings.Replace(s, "--Encrypted Boundary\r\n", "--Encrypted Baundary\r\n", 1)
+		},
+		"another second boundary": func(s string) string {
+			return strings.Replace(s, "5\r\n--Encrypted Boundary\r\n", "5\r\n--Encrypted Baundary\r\n", 1)
+		},
+		"short boundary":           func(s string) string { return strings.Replace(s, "--Encrypted Boundary\r\n", "--Encrypted\r\n", 1) },
+		"longer boundary":          func(s string) string { return strings.Replace(s, "Boundary\r\n", "Boundary.\r\n", 1) },
+		"no dashes":                func(s string) string { return strings.TrimPrefix(s, "--") },
+		"another closing boundary": func(s string) string { return strings.Replace(s, "Boundary--\r\n", "Baundary--\r\n", 1) },
+		"closing without dashes":   func(s string) string { return strings.Replace(s, "Boundary--\r\n", "Boundary\r\n", 1) },
+		"line feeds alone":         func(s string) string { return strings.ReplaceAll(s, "\r\n", "\n") },
+		"endless line": func(s string) string {
+			return strings.Replace(s, "OriginalContent", strings.Repeat("x", 2000)+"\r\nOriginalContent", 1)
+		},
+		"many headers": func(s string) string {
+			return strings.Replace(s, "OriginalContent", strings.Repeat("A: b\r\n", 8)+"OriginalContent", 1)
+		},
+		"no OriginalContent":       func(s string) string { return strings.Replace(s, "OriginalContent", "Original", 1) },
+		"part of another protocol": func(s string) string { return strings.Replace(s, "SPNEGO", "Kerberos", 1) },
+		"data of another type":     func(s string) string { return strings.Replace(s, "octet-stream", "octet_stream", 1) },
+		"data without a type":      func(s string) string { return strings.Replace(s, "Content-Type: application/octet-stream\r\n", "", 1) },
+		"no room for the token": func(s string) string {
+			at := strings.Index(s, "octet-stream\r\n") + len("octet-stream\r\n")
+			return s[:at] + "\x01\x00\x00--Encrypted Boundary--\r\n"
+		},
+		"another closing boundary between": func(s string) string { return s[:len(s)-2] + "--Encrypted Boundary--\r\n" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &plainSealer{protocol: spnego}
+			v := standard()
+			_, _, err := httpseal.Open(s, v.contentType, []byte(change(string(v.body(s, "5", "hello")))))
+			require.Error(t, err)
+			assert.LessOrEqual(t, len(err.Error()), 300)
+		})
+	}
+	_, _, err := httpseal.Open(&plainSealer{protocol: spnego}, strings.Repeat("x", 1000), nil)
+	var target *httpseal.Error
+	require.ErrorAs(t, err, &target)
+	assert.Less(t, len(err.Error()), 200)
+	assert.Contains(t, err.Error(), "httpseal: open: ")
+}
+
+// Half of each character of UTF-16 is a NUL: the last one of little-endian text
+// is no padding.
+func TestTrimNULOfUTF16(t *testing.T) {
+	for _, text := range []string{"<\x00a\x00/\x00>\x00", "\x00<\x00a\x00/\x00>", "<\x00\x0a\x01/\x00>\x00"} {
+		for _, padding := range []string{"", "\x00\x00", strings.Repeat("\x00", 16)} {
+			plain := text + padding
+			v := standard()
+			body := v.body(&plainSealer{protocol: spnego}, strconv.Itoa(len(plain)), plain)
+			body = bytes.Replace(body, []byte("charset=UTF-8"), []byte("charset=UTF-16"), 1)
+			got, innerType, err := httpseal.Format{TrimNUL: true}.Open(&plainSealer{protocol: spnego}, v.contentType, body)
+			require.NoError(t, err)
+			assert.Equal(t, "application/soap+xml;charset=UTF-16", innerType)
+			assert.Equal(t, text, string(got))
+		}
+	}
+}
