@@ -77,3 +77,47 @@ func TestTrimNULOfUTF16(t *testing.T) {
 		}
 	}
 }
+
+// Of several pieces each is verified, and none stands for another.
+func TestOpenDamagedPieces(t *testing.T) {
+	whole := func() (*plainSealer, string) {
+		s := &plainSealer{protocol: spnego}
+		return s, string(standard().body(s, "5", "hello", "world", "again"))
+	}
+	for name, change := range map[string]func(string) string{
+		"first changed":     func(b string) string { return strings.Replace(b, "hello", "jello", 1) },
+		"second changed":    func(b string) string { return strings.Replace(b, "world", "wurld", 1) },
+		"third changed":     func(b string) string { return strings.Replace(b, "again", "Again", 1) },
+		"second of a type":  func(b string) string { return replaceNth(b, "soap+xml", "text/xml", 2) },
+		"second's length":   func(b string) string { return replaceNth(b, "Length=5", "Length=6", 2) },
+		"third's length":    func(b string) string { return replaceNth(b, "Length=5", "Length=4", 3) },
+		"second's protocol": func(b string) string { return replaceNth(b, "SPNEGO", "Kerberos", 2) },
+		"second's token":    func(b string) string { return replaceNth(b, "octet-stream\r\n\x10\x00", "octet-stream\r\n\x10\x7f", 2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, body := whole()
+			changed := change(body)
+			require.NotEqual(t, body, changed)
+			plain, _, err := httpseal.Open(s, contentType, []byte(changed))
+			var target *httpseal.Error
+			require.ErrorAs(t, err, &target)
+			assert.Empty(t, plain)
+		})
+	}
+	s, body := whole()
+	got, _, err := httpseal.Open(s, contentType, []byte(body))
+	require.NoError(t, err)
+	assert.Equal(t, "helloworldagain", string(got))
+}
+
+// replaceNth replaces the nth occurrence of old, counted from 1.
+func replaceNth(s, old, with string, n int) string {
+	before, after, ok := strings.Cut(s, old)
+	switch {
+	case !ok:
+		return s
+	case n == 1:
+		return before + with + after
+	}
+	return before + old + replaceNth(after, old, with, n-1)
+}
