@@ -207,6 +207,10 @@ func TestOddListeners(t *testing.T) {
 			return strings.ReplaceAll(s, x.messageID, strings.ToUpper(x.messageID))
 		}),
 		"RelatesTo with white space": edit(func(x *ask, s string) string { return strings.ReplaceAll(s, x.messageID, "\n "+x.messageID+" ") }),
+		"RelatesTo as a URN":         edit(func(x *ask, s string) string { return strings.ReplaceAll(s, x.messageID, "urn:"+x.messageID) }),
+		"RelatesTo without uuid:": edit(func(x *ask, s string) string {
+			return strings.ReplaceAll(s, x.messageID, strings.TrimPrefix(x.messageID, "uuid:"))
+		}),
 		"RelatesTo missing": edit(func(x *ask, s string) string {
 			return strings.ReplaceAll(s, "<a:RelatesTo>"+x.messageID+"</a:RelatesTo>", "")
 		}),

@@ -103,7 +103,7 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 	}
 	// An answer without a:RelatesTo is paired with its request by HTTP; one that
 	// names another request is a mix-up.
-	if err == nil && x.messageID != "" && r.Header.RelatesTo != "" && !equalFold(r.Header.RelatesTo, x.messageID) {
+	if err == nil && !x.answeredBy(&r.Header) {
 		err = &RelatesToError{Want: x.messageID, Got: r.Header.RelatesTo}
 	}
 	if err != nil {
@@ -111,6 +111,22 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 		return nil, &ResponseError{Action: x.action, Err: err}
 	}
 	return r, nil
+}
+
+// answeredBy reports whether an answer may be the one to this request. Its id may
+// be spelt as a URN.
+func (x *exchange) answeredBy(h *Header) bool {
+	return x.messageID == "" || h.RelatesTo == "" || equalFold(bareID(h.RelatesTo), bareID(x.messageID))
+}
+
+func bareID(id string) string {
+	if len(id) > 4 && equalFold(id[:4], "urn:") {
+		id = id[4:]
+	}
+	if len(id) > 5 && equalFold(id[:5], "uuid:") {
+		id = id[5:]
+	}
+	return id
 }
 
 // document is an answer without what may stand around it: empty lines before the
@@ -134,7 +150,7 @@ func (x *exchange) fault(d *Decoder, h *Header, status int) (*Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.messageID != "" && h.RelatesTo != "" && !equalFold(h.RelatesTo, x.messageID) {
+	if !x.answeredBy(h) {
 		return nil, &RelatesToError{Want: x.messageID, Got: h.RelatesTo}
 	}
 	f.Action, f.FaultAction, f.HTTPStatus, f.ActivityID = x.action, h.Action, status, h.ActivityID
