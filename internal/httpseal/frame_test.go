@@ -2,6 +2,7 @@ package httpseal_test
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"testing"
@@ -120,4 +121,49 @@ func replaceNth(s, old, with string, n int) string {
 		return before + with + after
 	}
 	return before + old + replaceNth(after, old, with, n-1)
+}
+
+// failingSealer wraps a number of messages, and then fails or lies.
+type failingSealer struct {
+	plainSealer
+	good  int
+	token int // length of the token that it claims
+}
+
+var errWrap = errors.New("no more")
+
+func (s *failingSealer) Wrap(dst, plain []byte) (out []byte, tokenLen, length int, err error) {
+	if s.good--; s.good < 0 && s.token == 0 {
+		return append(dst, plain...), 0, 0, errWrap
+	}
+	out, _, length, err = s.plainSealer.Wrap(dst, plain)
+	return out, s.token, length, err
+}
+
+// What could not be sealed does not leave.
+func TestSealFails(t *testing.T) {
+	for good := range 2 {
+		body, ct, err := httpseal.Seal(nil, &failingSealer{plainSealer: plainSealer{protocol: spnego, max: 3}, good: good}, soap, []byte("secret"))
+		require.ErrorIs(t, err, errWrap)
+		assert.Empty(t, body)
+		assert.Empty(t, ct)
+	}
+	for _, token := range []int{-1, 23, 1 << 30} {
+		body, _, err := httpseal.Seal(nil, &failingSealer{plainSealer: plainSealer{protocol: spnego}, good: 1, token: token}, soap, []byte("secret"))
+		var target *httpseal.Error
+		require.ErrorAs(t, err, &target, "token of %d bytes", token)
+		assert.Empty(t, body)
+	}
+	_, _, err := httpseal.Seal(nil, &plainSealer{protocol: spnego}, "text/xml\r\nEvil: 1", []byte("secret"))
+	require.Error(t, err)
+}
+
+// The length that is stated counts the padding, whatever the other side takes.
+func TestSealStatesLength(t *testing.T) {
+	for pad, want := range map[int]string{0: ";Length=99\r\n", 1: ";Length=100\r\n"} {
+		body, _, err := httpseal.Seal(nil, &plainSealer{protocol: spnego, pad: pad}, soap, bytes.Repeat([]byte("x"), 99))
+		require.NoError(t, err)
+		assert.Contains(t, string(body), want)
+		assert.Equal(t, 1, strings.Count(string(body), "Length="))
+	}
 }
