@@ -109,7 +109,7 @@ func TestAnonymousToldWhatIsOffered(t *testing.T) {
 }
 
 // element is a root that encoding/xml takes.
-type element struct{ C auth.Credentials }
+type element[T any] struct{ C T }
 
 func TestCredentialsNeverPrint(t *testing.T) {
 	const secret = "s3cr3t-pässwörd"
@@ -119,30 +119,35 @@ func TestCredentialsNeverPrint(t *testing.T) {
 		P *auth.Credentials
 		S []auth.Credentials
 		M map[string]auth.Credentials
+		F auth.CertificateFiles
 	}
-	h := holder{c, &c, []auth.Credentials{c}, map[string]auth.Credentials{"x": c}}
+	files := auth.CertificateFiles{Cert: "c.pem", Key: "k.pem", Passphrase: secret}
+	h := holder{c, &c, []auth.Credentials{c}, map[string]auth.Credentials{"x": c}, files}
 	mechs := []any{auth.Basic(c), auth.BasicInsecure(c), auth.NTLM(c), auth.Negotiate(auth.NTLM(c)), toyauth.New(toyauth.TwoLegs, c), c.Logon()}
 
 	var out []string
 	for verb := range strings.SplitSeq("v +v #v s q x X d #x t c U e T o b", " ") {
-		for _, v := range append([]any{c, &c, h, &h}, mechs...) {
+		for _, v := range append([]any{c, &c, h, &h, files, &files}, mechs...) {
 			out = append(out, fmt.Sprintf("%"+verb, v))
 		}
 	}
-	out = append(out, c.String(), c.GoString(), fmt.Sprint(c), fmt.Sprintln(h))
-	for _, v := range []any{c, &c, h} {
+	out = append(out, c.String(), c.GoString(), fmt.Sprint(c), fmt.Sprintln(h), files.String(), files.GoString())
+	for _, v := range []any{c, &c, h, files, &files} {
 		j, err := json.Marshal(v)
 		require.NoError(t, err)
 		out = append(out, string(j))
 	}
-	x, err := xml.Marshal(element{c})
-	require.NoError(t, err)
-	out = append(out, string(x))
+	for _, v := range []any{element[auth.Credentials]{c}, element[auth.CertificateFiles]{files}} {
+		x, err := xml.Marshal(v)
+		require.NoError(t, err)
+		out = append(out, string(x))
+	}
 	var log bytes.Buffer
-	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "c", c, "p", &c, "h", h)
-	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "c", c, "p", &c, "h", h)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("m", "c", c, "p", &c, "h", h, "f", files)
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "c", c, "p", &c, "h", h, "f", files, "pf", &files)
 	out = append(out, log.String())
 	require.Error(t, gob.NewEncoder(&log).Encode(c))
+	require.Error(t, gob.NewEncoder(&log).Encode(files))
 
 	hexed := fmt.Sprintf("%x", secret)
 	for _, text := range out {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 )
 
@@ -32,7 +33,8 @@ func CertificateFromFiles(certFile, keyFile, passphrase string) (Mechanism, erro
 	return Certificate(cert), nil
 }
 
-// CertificateFiles names a certificate and its key. It prints as ***.
+// CertificateFiles names a certificate and its key. It prints as *** in every
+// format, as [Credentials] do.
 type CertificateFiles struct {
 	Cert string // PEM: the client's certificate, then intermediate ones
 	Key  string // PEM: PKCS#1, SEC 1 or PKCS#8, perhaps encrypted
@@ -42,8 +44,28 @@ type CertificateFiles struct {
 	AllowExposedKey bool
 }
 
+// String returns ***.
+func (f CertificateFiles) String() string { return redacted }
+
+// GoString returns ***.
+func (f CertificateFiles) GoString() string { return redacted }
+
 // Format writes *** whatever the verb.
 func (f CertificateFiles) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// LogValue returns ***.
+func (f CertificateFiles) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns ***.
+func (f CertificateFiles) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// MarshalJSON returns "***".
+func (f CertificateFiles) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// GobEncode refuses: the encoding would hold the passphrase.
+func (f CertificateFiles) GobEncode() ([]byte, error) {
+	return nil, errors.New("auth: the passphrase of a key is not encoded")
+}
 
 // Load reads the files.
 func (f CertificateFiles) Load() (tls.Certificate, error) {

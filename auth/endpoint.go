@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -35,6 +36,9 @@ func parseEndpoint(u *url.URL) (endpoint, error) {
 	}
 	if e.port == "" {
 		e.port = map[string]string{"http": "5985", "https": "5986"}[e.scheme]
+	}
+	if n, err := strconv.ParseUint(e.port, 10, 16); err != nil || n == 0 {
+		return e, fmt.Errorf("auth: endpoint: port %s does not exist", e.port)
 	}
 	e.dial = net.JoinHostPort(u.Hostname(), e.port)
 	e.host, _, _ = strings.Cut(host, "%")

@@ -21,6 +21,12 @@ func ProxyFromEnvironment(u *url.URL) (*url.URL, error) {
 	return http.ProxyFromEnvironment(&http.Request{URL: u})
 }
 
+// ProxyURL returns a value for the Proxy field: one proxy for everything, as
+// net/http's function of the same name does.
+func ProxyURL(proxy *url.URL) func(*url.URL) (*url.URL, error) {
+	return func(*url.URL) (*url.URL, error) { return proxy, nil }
+}
+
 var proxyPorts = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
 
 // proxy returns the proxy for the endpoint, nil for none.

@@ -143,9 +143,7 @@ func (p *proxy) httpProxy(raw net.Conn) {
 }
 
 func (p *proxy) url(user *url.Userinfo, scheme string) func(*url.URL) (*url.URL, error) {
-	return func(*url.URL) (*url.URL, error) {
-		return &url.URL{Scheme: scheme, Host: p.ln.Addr().String(), User: user}, nil
-	}
+	return auth.ProxyURL(&url.URL{Scheme: scheme, Host: p.ln.Addr().String(), User: user})
 }
 
 func viaProxy(s *server, change func(*auth.TransportConfig)) *auth.Transport {
@@ -186,6 +184,35 @@ func TestConnectTunnels(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What TLS is told about the listener is not for the proxy: the certificate that
+// logs on there, what verifies it, its name.
+func TestProxyIsNotTheListener(t *testing.T) {
+	s := newServer(t, toyauth.TwoLegs)
+	s.tls = &tls.Config{Certificates: []tls.Certificate{newCertificate(t, host)}, ClientAuth: tls.RequireAnyClientCert}
+	p := newProxy(t, s, (*proxy).httpProxy)
+	shown := make(chan int, 4)
+	p.set(manners{tls: &tls.Config{
+		Certificates: []tls.Certificate{newCertificate(t, "127.0.0.1")}, ClientAuth: tls.RequestClientCert,
+		VerifyConnection: func(state tls.ConnectionState) error { shown <- len(state.PeerCertificates); return nil },
+	}})
+	verified := make(chan string, 4)
+	tr := viaProxy(s, func(c *auth.TransportConfig) {
+		c.Proxy = p.url(nil, "https")
+		c.TLS = &tls.Config{
+			InsecureSkipVerify: true, ServerName: "another.test",
+			Certificates:     []tls.Certificate{newCertificate(t, "client")},
+			VerifyConnection: func(state tls.ConnectionState) error { verified <- state.ServerName; return nil },
+		}
+	})
+	_, got, err := s.post(tr, t.Context(), "hello")
+	require.NoError(t, err)
+	assert.Equal(t, "re: hello", got)
+	assert.Zero(t, <-shown, "the proxy sees no certificate")
+	assert.Equal(t, "another.test", <-verified)
+	assert.Empty(t, verified, "once, of the listener")
+	_ = tr.Close()
 }
 
 func TestProxyLogonInLegs(t *testing.T) {

@@ -306,13 +306,15 @@ func TestContextsAreDiscarded(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer reply
 		status int
+		never  bool // messages are not sealed
 	}{
-		"400 without body":       {reply{status: 400, clear: true, contentType: "text/html"}, 400},
-		"fault: cannot decrypt":  {reply{status: 500, body: `<f:WSManFault Code="2150859001"/>`}, 500},
-		"413 in clear":           {reply{status: 413, clear: true, body: "too long", contentType: "text/html"}, 413},
-		"503 in clear":           {reply{status: 503, clear: true}, 503},
-		"500 in clear, no body":  {reply{status: 500, clear: true, contentType: "text/html"}, 500},
-		"sealed, but it is over": {reply{status: 200, body: "bye", header: "Connection: close\r\n"}, 200},
+		"400 without body":                 {reply{status: 400, clear: true, contentType: "text/html"}, 400, false},
+		"400 without body, nothing sealed": {reply{status: 400, contentType: "text/html"}, 400, true},
+		"fault: cannot decrypt":            {reply{status: 500, body: `<f:WSManFault Code="2150859001"/>`}, 500, false},
+		"413 in clear":                     {reply{status: 413, clear: true, body: "too long", contentType: "text/html"}, 413, false},
+		"503 in clear":                     {reply{status: 503, clear: true}, 503, false},
+		"500 in clear, no body":            {reply{status: 500, clear: true, contentType: "text/html"}, 500, false},
+		"sealed, but it is over":           {reply{status: 200, body: "bye", header: "Connection: close\r\n"}, 200, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c.status == 503 {
@@ -325,7 +327,11 @@ func TestContextsAreDiscarded(t *testing.T) {
 				}
 				return reply{status: 200, body: "good"}
 			}
-			tr := s.transport(nil)
+			tr := s.transport(func(cfg *auth.TransportConfig) {
+				if c.never {
+					cfg.Encryption = auth.EncryptNever
+				}
+			})
 			status, body, err := s.post(tr, t.Context(), "bad")
 			require.NoError(t, err)
 			assert.Equal(t, c.status, status)

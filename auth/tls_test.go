@@ -139,6 +139,28 @@ func TestTLSVerification(t *testing.T) {
 	}
 }
 
+// TLS before 1.2 is spoken only when it is named.
+func TestOldTLSIsNamed(t *testing.T) {
+	for _, named := range []bool{false, true} {
+		s := newServer(t, toyauth.TwoLegs)
+		s.tls = &tls.Config{
+			Certificates: []tls.Certificate{newCertificate(t, host)}, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11,
+		}
+		err := second(s.post(s.transport(func(cfg *auth.TransportConfig) {
+			if named {
+				cfg.TLS.MinVersion = tls.VersionTLS11
+			}
+		}), t.Context(), "x"))
+		if named {
+			require.NoError(t, err)
+			continue
+		}
+		dial, ok := errors.AsType[*auth.DialError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, "tls", dial.Stage)
+	}
+}
+
 func TestConfigErrors(t *testing.T) {
 	good := auth.TransportConfig{Mechanism: auth.Anonymous()}
 	for name, c := range map[string]struct {
@@ -153,6 +175,8 @@ func TestConfigErrors(t *testing.T) {
 		"scheme":           {"ftp://h/", nil},
 		"no host":          {"https:///wsman", nil},
 		"no URL":           {"http://[::1", nil},
+		"no such port":     {"https://h:65536/", nil},
+		"port 0":           {"https://h:0/", nil},
 	} {
 		cfg := good
 		if c.change != nil {

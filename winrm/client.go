@@ -63,19 +63,20 @@ func New(endpoint string, cfg *Config) (*Client, error) {
 		return nil, err
 	}
 	tc := &auth.TransportConfig{
-		Mechanism:      c.cfg.Auth,
-		Encryption:     c.cfg.Encryption,
-		TLS:            c.cfg.TLS,
-		CAFile:         c.cfg.CAFile,
-		Pins:           c.cfg.Pins,
-		Dial:           c.cfg.Dial,
-		Proxy:          c.cfg.Proxy,
-		ProxyAuth:      c.cfg.ProxyAuth,
-		MaxConns:       c.cfg.MaxConns,
-		ConnectTimeout: c.cfg.ConnectTimeout,
-		MaxResponse:    c.cfg.MaxResponse,
-		UserAgent:      c.cfg.UserAgent,
-		Logger:         c.cfg.Logger,
+		Mechanism:        c.cfg.Auth,
+		Encryption:       c.cfg.Encryption,
+		TLS:              c.cfg.TLS,
+		CAFile:           c.cfg.CAFile,
+		Pins:             c.cfg.Pins,
+		PinReplacesChain: c.cfg.PinReplacesChain,
+		Dial:             c.cfg.Dial,
+		Proxy:            c.cfg.Proxy,
+		ProxyAuth:        c.cfg.ProxyAuth,
+		MaxConns:         c.cfg.MaxConns,
+		ConnectTimeout:   c.cfg.ConnectTimeout,
+		MaxResponse:      c.cfg.MaxResponse,
+		UserAgent:        c.cfg.UserAgent,
+		Logger:           c.cfg.Logger,
 	}
 	if c.cfg.Trace != nil {
 		tc.Trace = c.cfg.Trace.Auth

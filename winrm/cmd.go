@@ -338,7 +338,7 @@ func shellLine(name string, args []string) (string, error) { return cmdline.Shel
 type PathError struct{ Path string }
 
 func (e *PathError) Error() string {
-	return "winrm: NoShell needs an absolute path, not " + e.Path
+	return "NoShell needs an absolute path, not " + e.Path
 }
 
 // isAbs reports whether a Windows path has a drive or is a UNC path.

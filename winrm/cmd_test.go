@@ -205,6 +205,12 @@ func TestMisuse(t *testing.T) {
 	assert.ErrorIs(t, cmd.Run(), winrm.ErrCannotQuote)
 	_, ok := errors.AsType[*winrm.LengthError](client.Command("x", strings.Repeat("y", 9000)).Run())
 	assert.True(t, ok)
+	cmd = client.Command("x.exe")
+	cmd.NoShell = true
+	err = cmd.Run()
+	_, ok = errors.AsType[*winrm.PathError](err)
+	assert.True(t, ok)
+	assert.EqualError(t, err, "winrm: NoShell needs an absolute path, not x.exe")
 	cmd = client.Command("x")
 	cmd.Env = []string{"nothing"}
 	_, ok = errors.AsType[*winrm.EnvError](cmd.Run())
@@ -216,6 +222,27 @@ func TestMisuse(t *testing.T) {
 	assert.ErrorIs(t, client.Command("x").Run(), winrm.ErrClosed)
 	_, err = client.OpenShell(t.Context(), winrm.ShellOptions{})
 	assert.ErrorIs(t, err, winrm.ErrClosed)
+}
+
+// A Cmd that the caller put together runs in its Shell; without one it is
+// refused.
+func TestCmdOfOnesOwn(t *testing.T) {
+	_, client := handle(t, echo)
+	for _, call := range []func(*winrm.Cmd) error{
+		(*winrm.Cmd).Run, (*winrm.Cmd).Start,
+		func(c *winrm.Cmd) error { _, err := c.Output(); return err },
+		func(c *winrm.Cmd) error { c.Script = &winrm.Script{Text: "1"}; return c.Run() },
+	} {
+		require.ErrorIs(t, call(&winrm.Cmd{Path: "x"}), winrm.ErrNoClient)
+	}
+	shell, err := client.OpenShell(t.Context(), winrm.ShellOptions{})
+	require.NoError(t, err)
+	defer shell.Close()
+	for range 2 {
+		out, err := (&winrm.Cmd{Path: "x.exe", Args: []string{"x.exe", "a"}, Shell: shell}).Output()
+		require.NoError(t, err)
+		assert.NotEmpty(t, out)
+	}
 }
 
 func TestNewMakesNoConnection(t *testing.T) {

@@ -35,13 +35,17 @@ type Config struct {
 	// CAFile names a PEM file of certificate authorities to trust instead of
 	// the system's.
 	CAFile string
-	// Pins are SHA-256 digests of the host's certificate or public key.
+	// Pins are SHA-256 digests, in hex or base64, of the host's certificate or of
+	// its public key. One must match.
 	Pins []string
+	// PinReplacesChain leaves it at that, without a look at issuers, names and
+	// dates: for hosts with certificates that they made themselves. It needs Pins.
+	PinReplacesChain bool
 
 	// Dial connects; nil is a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// Proxy returns the proxy for the endpoint, nil for none. The environment
-	// is asked only by [auth.ProxyFromEnvironment].
+	// Proxy returns the proxy for the endpoint, nil for none: [auth.ProxyURL]
+	// names one. The environment is asked only by [auth.ProxyFromEnvironment].
 	Proxy func(*url.URL) (*url.URL, error)
 	// ProxyAuth logs on to the proxy.
 	ProxyAuth auth.Mechanism

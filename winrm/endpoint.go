@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 )
 
@@ -50,7 +51,11 @@ func parseEndpoint(s string) (string, error) {
 	case u.RawQuery != "" || u.Fragment != "":
 		return "", &EndpointError{Endpoint: text, Reason: "a query or fragment means nothing here"}
 	}
-	if u.Port() == "" {
+	if port := u.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return "", &EndpointError{Endpoint: text, Reason: "the port does not exist"}
+		}
+	} else {
 		port := "5985"
 		if u.Scheme == "https" {
 			port = "5986"

@@ -17,6 +17,9 @@ var (
 	ErrStarted    = errors.New("winrm: command already started")
 	ErrNotStarted = errors.New("winrm: command not started")
 	ErrWaited     = errors.New("winrm: Wait was already called")
+	// ErrNoClient is returned for a [Cmd] that neither a Client nor a Shell has
+	// made and that has no Shell set.
+	ErrNoClient = errors.New("winrm: the command belongs to no Client")
 	// ErrShellClosed is returned for commands in a [Shell] after its Close.
 	ErrShellClosed = errors.New("winrm: shell closed")
 	// ErrDisconnected is returned for the command that runs in a [Shell] when

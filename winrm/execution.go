@@ -74,6 +74,15 @@ func (c *Cmd) start() (*execution, error) {
 	if c.Err != nil {
 		return nil, c.Err
 	}
+	if c.client == nil && c.Shell != nil { // a Cmd of the caller's own making
+		c.client = c.Shell.client
+	}
+	if c.client == nil {
+		return nil, ErrNoClient
+	}
+	if c.ctx == nil {
+		c.ctx = context.Background()
+	}
 	if !c.client.enter() {
 		return nil, ErrClosed
 	}

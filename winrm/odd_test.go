@@ -207,6 +207,10 @@ func TestOddListeners(t *testing.T) {
 			return strings.ReplaceAll(s, x.messageID, strings.ToUpper(x.messageID))
 		}),
 		"RelatesTo with white space": edit(func(x *ask, s string) string { return strings.ReplaceAll(s, x.messageID, "\n "+x.messageID+" ") }),
+		"RelatesTo as a URN":         edit(func(x *ask, s string) string { return strings.ReplaceAll(s, x.messageID, "urn:"+x.messageID) }),
+		"RelatesTo without uuid:": edit(func(x *ask, s string) string {
+			return strings.ReplaceAll(s, x.messageID, strings.TrimPrefix(x.messageID, "uuid:"))
+		}),
 		"RelatesTo missing": edit(func(x *ask, s string) string {
 			return strings.ReplaceAll(s, "<a:RelatesTo>"+x.messageID+"</a:RelatesTo>", "")
 		}),
@@ -355,14 +359,19 @@ func TestExitCodeForms(t *testing.T) {
 		assert.Equal(t, want, exit.Code, text)
 	}
 	for _, text := range []string{"", "x", "4294967296", "7.0"} {
-		_, client := newPeer(t, on("Receive", func(x *ask) string {
-			return receive(x, strings.Replace(doneState(x.command, 7), ">7<", ">"+text+"<", 1))
+		p, client := newPeer(t, on("Receive", func(x *ask) string {
+			return receive(x, stream("stdout", x.command, peerOutput)+strings.Replace(doneState(x.command, 7), ">7<", ">"+text+"<", 1))
 		}))
+		var out []byte
 		var err error
-		within(t, 5*time.Second, func() { err = client.Command("x").Run() })
-		require.Error(t, err, "%q", text)
-		_, ok := errors.AsType[*winrm.ExitError](err)
-		assert.False(t, ok, "%q: %v", text, err)
+		within(t, 5*time.Second, func() { out, err = client.Command("x").Output() })
+		missing, ok := errors.AsType[*winrm.ExitMissingError](err)
+		require.True(t, ok, "%q: %v", text, err)
+		assert.Error(t, missing.Err, "%q", text)
+		_, lost := errors.AsType[*winrm.OutputLostError](err)
+		assert.False(t, lost, "%q: %v", text, err)
+		assert.Equal(t, peerOutput, string(out), "%q", text)
+		assert.Len(t, p.seen("Receive"), 1, "%q: the command is done", text)
 	}
 }
 

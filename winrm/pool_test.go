@@ -240,6 +240,38 @@ func TestOwnEnvironmentOwnShell(t *testing.T) {
 	assert.Zero(t, srv.Stats().Shells)
 }
 
+// A command that needs a shell of another kind gets its turn, however many there
+// are that could use the shell that there is.
+func TestRoomIsMadeForOthers(t *testing.T) {
+	var runs atomic.Int64
+	_, client := handle(t, func(p *winrmtest.Proc) uint32 {
+		if p.Dir == "" {
+			runs.Add(1)
+		}
+		return 0
+	}, func(cfg *winrm.Config) { cfg.MaxShells, cfg.CommandsPerShell = 1, 10000 })
+	require.NoError(t, client.Command("x").Run())
+	const most = 1000
+	var served atomic.Bool
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			for !served.Load() && runs.Load() < most {
+				assert.NoError(t, client.Command("x").Run())
+			}
+		})
+	}
+	eventually(t, func() bool { return runs.Load() > 20 }, "the shell is busy")
+	before := runs.Load()
+	other := client.Command("x")
+	other.Dir = `C:\other`
+	within(t, 60*time.Second, func() { assert.NoError(t, other.Run()) })
+	passed := runs.Load() - before
+	served.Store(true)
+	within(t, 30*time.Second, wg.Wait)
+	assert.Less(t, passed, int64(most/2))
+}
+
 func TestExplicitShell(t *testing.T) {
 	srv, client := handle(t, func(p *winrmtest.Proc) uint32 {
 		fmt.Fprintf(p.Stdout, "%s %d", p.Dir, p.Codepage)

@@ -123,7 +123,7 @@ func (e *execution) receiveOnce(answer *wsmv.ReceiveResponse) (done bool, o outc
 	// Of several states, one with the exit code counts.
 	for i := range answer.States {
 		if s := &answer.States[i]; e.concerns(s.CommandID) && s.Done() && !o.known {
-			done, o = true, outcome{done: true, code: s.ExitCode, known: s.HasExitCode}
+			done, o = true, outcome{done: true, code: s.ExitCode, known: s.HasExitCode, err: s.BadExitCode}
 		}
 	}
 	return done, o, nil

@@ -3,6 +3,10 @@ package winrm_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
@@ -87,4 +92,26 @@ func TestConnectTimeout(t *testing.T) {
 	require.NoError(t, err)
 	defer client.Close()
 	within(t, 2*time.Second, func() { assert.Error(t, client.Command("x").Run()) })
+}
+
+// A host's own certificate is trusted by its digest, and no other.
+func TestPinnedHost(t *testing.T) {
+	srv := winrmtest.NewTLSServer(winrmtest.HandlerFunc(echo))
+	defer srv.Close()
+	digest := sha256.Sum256(srv.Certificate().Raw)
+	run := func(pin [sha256.Size]byte, replaces bool) error {
+		cfg := srv.Config()
+		cfg.TLS, cfg.CAFile = nil, ""
+		cfg.Pins, cfg.PinReplacesChain = []string{hex.EncodeToString(pin[:])}, replaces
+		client, err := winrm.New(srv.URL, cfg)
+		require.NoError(t, err)
+		defer client.Close()
+		return client.Command("x").Run()
+	}
+	assert.NoError(t, run(digest, true))
+	_, untrusted := errors.AsType[x509.UnknownAuthorityError](run(digest, false))
+	assert.True(t, untrusted)
+	digest[0] ^= 1
+	_, other := errors.AsType[*auth.PinError](run(digest, true))
+	assert.True(t, other)
 }

@@ -38,7 +38,7 @@ func TestEndpoint(t *testing.T) {
 	}
 	for _, in := range []string{
 		"", "http://", "ftp://srv1", "http://user:secret@srv1", "srv 1", "http://srv1?x=1", "http://srv1#x", "http://srv1:port",
-		"http://a:secret@[bad",
+		"http://a:secret@[bad", "srv1:99999", "https://srv1:0", "srv1:65536",
 	} {
 		_, err := parseEndpoint(in)
 		_, ok := errors.AsType[*EndpointError](err)

@@ -219,7 +219,11 @@ func (r *faultReader) wsmanFault(d *Decoder) {
 
 // parseCode reads a code that is decimal, perhaps signed, or hexadecimal.
 func parseCode(s string) (FaultCode, bool) {
-	n, err := strconv.ParseInt(s, 0, 64)
+	s, base := strings.TrimSpace(s), 10
+	if hex, ok := strings.CutPrefix(strings.ToLower(s), "0x"); ok {
+		s, base = hex, 16
+	}
+	n, err := strconv.ParseInt(s, base, 64)
 	if err != nil || n < -1<<31 || n > 1<<32-1 {
 		return 0, false
 	}

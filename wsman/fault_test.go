@@ -162,6 +162,21 @@ func TestFaultCodesComplete(t *testing.T) {
 	assert.Greater(t, len(texts), 450, "texts tell codes apart")
 }
 
+// A code in all the forms that it may have as xs:unsignedInt, and as programs
+// print an HRESULT.
+func TestReadFaultCodes(t *testing.T) {
+	for text, want := range map[string]wsman.FaultCode{
+		"2150858793": wsman.ErrTimedOut, "-2144108503": wsman.ErrTimedOut, "0x80338029": wsman.ErrTimedOut, "0X80338029": wsman.ErrTimedOut,
+		" 5\t": 5, "+5": 5, "00005": 5, "010": 10, "": 0, "abc": 0, "4294967296": 0, "1_0": 0, "0x": 0, "5.0": 0,
+	} {
+		doc := `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope"><s:Body><s:Fault><s:Detail>` +
+			`<f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="` + text + `"/></s:Detail></s:Fault></s:Body></s:Envelope>`
+		f, err := readFault(t, []byte(doc))
+		require.NoError(t, err)
+		assert.Equal(t, want, f.Code, "%q", text)
+	}
+}
+
 func TestFaultCodeForms(t *testing.T) {
 	assert.ErrorIs(t, wsman.FaultCode(2147942405), wsman.ErrAccessDenied)     // 0x80070005
 	assert.ErrorIs(t, wsman.FaultCode(2147943418), wsman.ErrProfileUnloading) // 0x800703FA

@@ -1,6 +1,7 @@
 package wsman
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"mime"
@@ -14,9 +15,10 @@ type Response struct {
 	// Header is what the SOAP header of the answer says.
 	Header Header
 
-	dec  *Decoder
-	raw  rawBody
-	body io.Closer // of the transport, if raw is borrowed
+	action string // of the request
+	dec    *Decoder
+	raw    rawBody
+	body   io.Closer // of the transport, if raw is borrowed
 }
 
 // ResponseError says that an answer is SOAP, or claims to be, but is not an
@@ -56,7 +58,7 @@ func (r *Response) Body(fn func(*Decoder) error) error {
 	defer putDecoder(d)
 	err := fn(d)
 	if derr := d.Finish(); derr != nil {
-		return &ResponseError{Action: r.Header.Action, Err: derr}
+		return &ResponseError{Action: r.action, Err: derr}
 	}
 	return err
 }
@@ -79,7 +81,7 @@ func (r *Response) Close() {
 
 // parse makes a Response of an answer, or the error that it stands for.
 func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error) {
-	r := &Response{raw: raw}
+	r := &Response{action: x.action, raw: raw}
 	if raw.borrowed {
 		r.body = httpResp.Body
 	}
@@ -87,7 +89,7 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 		r.Close()
 		return nil, err
 	}
-	r.dec = getDecoder(raw.data, Limits{Size: int(x.client.cfg.MaxResponse)})
+	r.dec = getDecoder(document(raw.data), Limits{Size: int(x.client.cfg.MaxResponse)})
 	var err error
 	if r.Header, err = ReadEnvelope(r.dec); err == nil {
 		var fault *Fault
@@ -96,12 +98,12 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 			return nil, fault
 		}
 	}
-	if err == nil && httpResp.StatusCode != http.StatusOK {
+	if err == nil && httpResp.StatusCode/100 != 2 {
 		err = &EnvelopeError{Msg: fmt.Sprintf("an answer that is no fault came with HTTP status %d", httpResp.StatusCode)}
 	}
 	// An answer without a:RelatesTo is paired with its request by HTTP; one that
 	// names another request is a mix-up.
-	if err == nil && x.messageID != "" && r.Header.RelatesTo != "" && !equalFold(r.Header.RelatesTo, x.messageID) {
+	if err == nil && !x.answeredBy(&r.Header) {
 		err = &RelatesToError{Want: x.messageID, Got: r.Header.RelatesTo}
 	}
 	if err != nil {
@@ -109,6 +111,31 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 		return nil, &ResponseError{Action: x.action, Err: err}
 	}
 	return r, nil
+}
+
+// answeredBy reports whether an answer may be the one to this request. Its id may
+// be spelt as a URN.
+func (x *exchange) answeredBy(h *Header) bool {
+	return x.messageID == "" || h.RelatesTo == "" || equalFold(bareID(h.RelatesTo), bareID(x.messageID))
+}
+
+func bareID(id string) string {
+	if len(id) > 4 && equalFold(id[:4], "urn:") {
+		id = id[4:]
+	}
+	if len(id) > 5 && equalFold(id[:5], "uuid:") {
+		id = id[5:]
+	}
+	return id
+}
+
+// document is an answer without what may stand around it: empty lines before the
+// XML declaration, and NULs behind, the end of a string in C or padding.
+func document(data []byte) []byte {
+	if utf16Order(data) != nil {
+		return data
+	}
+	return bytes.TrimRight(bytes.TrimLeft(data, " \t\r\n"), "\x00")
 }
 
 // fault reads the fault that an answer consists of, if it does.
@@ -123,7 +150,7 @@ func (x *exchange) fault(d *Decoder, h *Header, status int) (*Fault, error) {
 	if err != nil {
 		return nil, err
 	}
-	if x.messageID != "" && h.RelatesTo != "" && !equalFold(h.RelatesTo, x.messageID) {
+	if !x.answeredBy(h) {
 		return nil, &RelatesToError{Want: x.messageID, Got: h.RelatesTo}
 	}
 	f.Action, f.FaultAction, f.HTTPStatus, f.ActivityID = x.action, h.Action, status, h.ActivityID

@@ -179,6 +179,21 @@ func TestTruncatedEverywhere(t *testing.T) {
 	}
 }
 
+// What came after an answer is not the answer to the next request.
+func TestUnaskedAnswerIsNotTaken(t *testing.T) {
+	a, b := pair()
+	serve(b, okHello+"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil", okHello)
+	c := http1.NewConn(a)
+	resp, err := c.Exchange(t.Context(), post("x"), 100)
+	require.NoError(t, err)
+	assert.Equal(t, "hello", string(resp.Body.Bytes()))
+	assert.False(t, c.Alive())
+	_, err = c.Exchange(t.Context(), post("y"), 100)
+	require.ErrorIs(t, err, http1.ErrUnsolicited)
+	e, _ := errors.AsType[*http1.Error](err)
+	assert.False(t, e.Sent)
+}
+
 func TestMemoryGrowsWithWhatArrives(t *testing.T) {
 	a, b := pair()
 	serve(b, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nhello")

@@ -180,7 +180,12 @@ func TestOpenVariants(t *testing.T) {
 		"parameters in capitals": func(v *variant) {
 			v.contentType = `Multipart/Encrypted;PROTOCOL="` + spnego + `";BOUNDARY="Encrypted Boundary"`
 		},
-		"no parameters": func(v *variant) { v.contentType = `multipart/encrypted` },
+		"no parameters":       func(v *variant) { v.contentType = `multipart/encrypted` },
+		"tab at a line's end": func(v *variant) { v.open = "--Encrypted Boundary\t " },
+		"unknown parameters": func(v *variant) {
+			v.contentType = `multipart/encrypted;charset;x="a;b=c";protocol="` + spnego + `";;boundary="Encrypted Boundary";z=`
+		},
+		"quote without end": func(v *variant) { v.contentType = `multipart/encrypted;boundary="Encrypted Boundary` },
 		"another boundary": func(v *variant) {
 			v.contentType = `multipart/encrypted;boundary="other one"`
 			v.open, v.closing = "--other one", "--other one--\r\n"

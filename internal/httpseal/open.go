@@ -94,7 +94,7 @@ func (f Format) openPart(s Sealer, p part) ([]byte, error) {
 		return nil, &Error{Op: "open", Offset: p.at, Reason: "message longer than what was sealed"}
 	}
 	if f.TrimNUL {
-		plain = bytes.TrimRight(plain, "\x00")
+		plain = trimNUL(plain, p.innerType)
 	}
 	between := p.length >= len(plain) && p.length <= whole
 	if !between && p.length != len(p.sealed)-p.tokenLen {
@@ -102,6 +102,15 @@ func (f Format) openPart(s Sealer, p part) ([]byte, error) {
 			" stated, " + strconv.Itoa(whole) + " found"}
 	}
 	return plain, nil
+}
+
+// trimNUL takes the padding off. Half of a character of UTF-16 may be a NUL.
+func trimNUL(plain []byte, mediaType string) []byte {
+	n := len(bytes.TrimRight(plain, "\x00"))
+	if n%2 != 0 && n < len(plain) && strings.Contains(strings.ToLower(mediaType), "utf-16") {
+		n++
+	}
+	return plain[:n]
 }
 
 // An opener walks through a body. end is where the last message stops, which

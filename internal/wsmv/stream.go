@@ -107,6 +107,9 @@ type CommandState struct {
 	State       string
 	ExitCode    uint32
 	HasExitCode bool
+	// BadExitCode is a [*ValueError] when what stands there is no exit code. The
+	// output that came with it is none the worse for it.
+	BadExitCode error
 }
 
 // Done reports whether the command has ended. Pending on Windows only means
@@ -172,10 +175,8 @@ func decodeState(d *wsman.Decoder) (CommandState, error) {
 		if err != nil {
 			return s, err
 		}
-		if s.ExitCode, err = parseExitCode(text); err != nil {
-			return s, err
-		}
-		s.HasExitCode = true
+		s.ExitCode, s.BadExitCode = parseExitCode(text)
+		s.HasExitCode = s.BadExitCode == nil
 	}
 	return s, d.Err()
 }

@@ -179,7 +179,11 @@ func TestExitCodes(t *testing.T) {
 		var got wsmv.ReceiveResponse
 		var bad *wsmv.ValueError
 		body := strings.ReplaceAll(outputBody, "<rsp:ExitCode>1<", "<rsp:ExitCode>"+text+"<")
-		assert.ErrorAs(t, inBody(t, body, find("ReceiveResponse", got.Decode)), &bad, text)
+		require.NoError(t, inBody(t, body, find("ReceiveResponse", got.Decode)), text)
+		assert.ErrorAs(t, got.States[0].BadExitCode, &bad, text)
+		assert.True(t, got.States[0].Done())
+		assert.False(t, got.States[0].HasExitCode)
+		assert.Len(t, got.Streams, 4)
 	}
 }
 

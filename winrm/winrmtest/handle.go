@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"maps"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -24,7 +23,7 @@ func (c *conn) handle(ctx context.Context, req *http.Request, x *Exchange) (a *a
 	switch {
 	case err != nil:
 		return nil, false
-	case !strings.EqualFold(req.URL.Path, endpointPath):
+	case !strings.EqualFold(strings.TrimSuffix(req.URL.Path, "/"), endpointPath): // http.sys reserves a prefix
 		return &answer{status: http.StatusNotFound}, true
 	case req.Method != http.MethodPost:
 		return &answer{status: http.StatusMethodNotAllowed, header: http.Header{"Allow": {"POST"}}}, true
@@ -33,7 +32,8 @@ func (c *conn) handle(ctx context.Context, req *http.Request, x *Exchange) (a *a
 	case len(body) == 0:
 		return c.handleLogon(ctx, req, x)
 	}
-	if strings.EqualFold(req.Header.Get("WSMANIDENTIFY"), "unauthenticated") {
+	// Who seals is somebody, whatever he says.
+	if strings.EqualFold(req.Header.Get("WSMANIDENTIFY"), "unauthenticated") && !httpseal.IsSealed(req.Header.Get("Content-Type")) {
 		return c.handleEnvelope(ctx, req, body, x, verdict{})
 	}
 	v := c.authenticate(ctx, req)
@@ -158,9 +158,10 @@ func (c *conn) handleEnvelope(ctx context.Context, req *http.Request, env []byte
 	return c.applied(a, f), true
 }
 
+// isSOAP goes by the media type alone: clients leave out the quotes of action.
 func isSOAP(contentType string) bool {
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && media == "application/soap+xml"
+	media, _, _ := strings.Cut(contentType, ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/soap+xml")
 }
 
 // addHeaders puts the token of a logon and the cookie on an answer.

@@ -46,6 +46,9 @@ func TestHTTPStatuses(t *testing.T) {
 	}{
 		{"other path", "POST", "/other", "", nil, 404},
 		{"path in capitals", "POST", "/WSMAN", "", nil, 200},
+		{"slash at the end", "POST", "/wsman/", "", nil, 200},
+		{"query", "POST", "/wsman?PSVersion=5.1", "", nil, 200},
+		{"below", "POST", "/wsman/other", "", nil, 404},
 		{"get", "GET", "/wsman", "", nil, 405},
 		{"authentication only", "POST", "/wsman", "", nil, 200},
 		{"too large", "POST", "/wsman", strings.Repeat("x", 32<<10+1), nil, 413},

@@ -8,6 +8,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
 
@@ -50,4 +52,27 @@ func TestNegotiatedLogons(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that logs on and seals may ask as nobody, too.
+func TestIdentifyAnonymousOverAnyTransport(t *testing.T) {
+	srv := winrmtest.NewUnstartedServer(nil)
+	srv.StartMemory()
+	t.Cleanup(srv.Close)
+	client := srv.Client()
+	defer client.Close()
+	id, err := client.WSMan().IdentifyAnonymous(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, "Microsoft Corporation", id.ProductVendor)
+
+	cfg := srv.Config()
+	cfg.Auth, cfg.Encryption = auth.Anonymous(), auth.EncryptNever
+	nobody, err := winrm.New(srv.URL, cfg)
+	require.NoError(t, err)
+	defer nobody.Close()
+	id, err = nobody.WSMan().IdentifyAnonymous(t.Context())
+	require.NoError(t, err)
+	assert.Empty(t, id.SecurityProfiles)
+	_, err = nobody.WSMan().Identify(t.Context())
+	require.Error(t, err)
 }

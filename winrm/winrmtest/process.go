@@ -134,7 +134,11 @@ func (s *Server) route(p *call) (operation, *soap.Fault) {
 	case wsman.ActionRelease:
 		return s.release, nil
 	}
-	if op := ops[p.req.Action]; op != nil {
+	op := ops[p.req.Action]
+	switch {
+	case op != nil && p.req.Fragment != "" && !s.hasFragments(p.req):
+		return nil, soap.New(soap.FragmentNotSupported, "")
+	case op != nil:
 		return op, nil
 	}
 	return nil, soap.Newf(soap.ActionNotSupported, "The action %q is not supported by the resource.", p.req.Action)

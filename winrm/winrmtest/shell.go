@@ -134,7 +134,7 @@ func (s *Server) useShell(c *call) (sh *shell, done func(), f *soap.Fault) {
 	}
 	s.shells.mu.Lock()
 	defer s.shells.mu.Unlock()
-	sh = s.shells.byID[canonicalID(id)]
+	sh = s.shells.byID[namedID(id)]
 	switch {
 	case sh == nil:
 		return nil, nil, providerFault(soap.New(soap.UnexpectedSelectors, "The shell does not exist, or not any more."))
@@ -155,7 +155,7 @@ func (s *Server) useShell(c *call) (sh *shell, done func(), f *soap.Fault) {
 func (s *Server) findCommand(sh *shell, id string) (*command, *soap.Fault) {
 	s.shells.mu.Lock()
 	defer s.shells.mu.Unlock()
-	cmd := sh.commands[canonicalID(id)]
+	cmd := sh.commands[namedID(id)]
 	switch {
 	case sh.disconnected:
 		return nil, soap.New(soap.ShellDisconnected, "")
@@ -260,3 +260,13 @@ func providerFault(f *soap.Fault) *soap.Fault {
 
 // canonicalID is the form in which ids are compared and kept.
 func canonicalID(id string) string { return strings.ToUpper(strings.TrimSpace(id)) }
+
+// namedID is the id that a request refers to. Some clients put it as the samples
+// of [MS-WSMV] do, with uuid: before it, or as .NET formats a GUID, in braces.
+func namedID(id string) string {
+	id = strings.TrimPrefix(canonicalID(id), "UUID:")
+	if len(id) == 38 && id[0] == '{' && id[37] == '}' {
+		id = id[1:37]
+	}
+	return id
+}

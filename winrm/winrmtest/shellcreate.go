@@ -176,7 +176,7 @@ func (s *Server) listCommands(c *call, filter *filter) ([]row, *soap.Fault) {
 	if filter != nil {
 		for _, p := range filter.selectors {
 			if strings.EqualFold(p.Name, wsmv.SelectorShellID) {
-				id = canonicalID(p.Value)
+				id = namedID(p.Value)
 			}
 		}
 	}

@@ -26,6 +26,11 @@ func classOf(uri string) (base, class string, ok bool) {
 	return "", "", false
 }
 
+// hasFragments reports whether a request may name a part of its resource.
+func (s *Server) hasFragments(req *soap.Request) bool {
+	return req.Action == wsman.ActionGet && s.wmiOps(req) != nil
+}
+
 // wmiOps are the operations of a class.
 func (s *Server) wmiOps(req *soap.Request) map[string]operation {
 	_, class, ok := classOf(req.ResourceURI)

@@ -248,6 +248,8 @@ func TestWMIGetAndInvoke(t *testing.T) {
 	assert.Contains(t, c.ok(spooler), "<p:State>Running<")
 	spooler.header = `<wsman:FragmentTransfer s:mustUnderstand="true">State/text()</wsman:FragmentTransfer>`
 	assert.Contains(t, c.ok(spooler), "<w:XmlFragment>Running</w:XmlFragment>")
+	whole := request{action: transfer + "/Get", uri: nsConfig, header: spooler.header}
+	assert.Contains(t, c.fault(whole, 2150858871), "FragmentLevelAccess", "not the whole in place of a part")
 	spooler.header = ""
 	stop := spooler
 	stop.action, stop.body = spooler.uri+"/StopService", `<p:StopService_INPUT xmlns:p="`+spooler.uri+`"/>`
