@@ -227,6 +227,14 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// A list that came out empty is no consent.
+func TestAllowNobody(t *testing.T) {
+	_, err := credssp.New(credssp.Config{Credentials: delegated, Inner: innerNTLM(), Allow: []string{}}).NewSession(peer)
+	refused, ok := errors.AsType[*credssp.NotAllowedError](err)
+	require.True(t, ok, "%v", err)
+	assert.ErrorContains(t, refused, "Allow lists none")
+}
+
 func TestConfigRefused(t *testing.T) {
 	for name, cfg := range map[string]credssp.Config{
 		"no user":           {Credentials: auth.Credentials{Password: "x"}},
