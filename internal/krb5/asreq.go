@@ -363,6 +363,10 @@ func (l *logon) open(ctx context.Context, reply []byte, kdc string, nonce int64,
 	if err != nil {
 		return nil, fail(err)
 	}
+	if err := l.c.allowed(t); err != nil {
+		t.wipe()
+		return nil, fail(err)
+	}
 	// Client and realm may be canonicalized (a NetBIOS name becomes the DNS one),
 	// the service may not be another.
 	if !t.Server.isTGS() {

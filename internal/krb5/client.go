@@ -54,6 +54,7 @@ type Client struct {
 	tickets map[string]*Ticket
 	order   []string // of insertion, for eviction
 	flights map[string]*flight
+	unasked error // tickets of the cache that were left out for their type
 	closed  bool
 }
 
@@ -106,13 +107,40 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	return c, nil
 }
 
-// take copies the client's own tickets; c.mu is held, or c is not shared yet.
+// take copies the client's own tickets, as far as their types are allowed; c.mu is
+// held, or c is not shared yet.
 func (c *Client) take(tickets []*Ticket) {
 	for _, t := range tickets {
-		if t.Client.Equal(c.cfg.Principal) {
-			c.keep(ticketID(t.Server), t.clone())
+		if !t.Client.Equal(c.cfg.Principal) {
+			continue
 		}
+		if err := c.allowed(t); err != nil {
+			c.unasked = err
+			continue
+		}
+		c.keep(ticketID(t.Server), t.clone())
 	}
+}
+
+// allowed refuses a ticket whose session key is of a type that was not asked for.
+func (c *Client) allowed(t *Ticket) error {
+	if slices.Contains(c.cfg.ETypes, t.Key.EType) {
+		return nil
+	}
+	if _, err := t.Key.EType.profile(); err != nil {
+		return err
+	}
+	return &ETypeError{EType: t.Key.EType, Unasked: true}
+}
+
+// noTicket says why a client without a secret has nothing to log on with.
+func (c *Client) noTicket() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unasked != nil {
+		return c.unasked
+	}
+	return &NoTicketError{Client: c.cfg.Principal}
 }
 
 // reload reads the credential cache again.
@@ -350,7 +378,7 @@ func (c *Client) TGT(ctx context.Context) (*Ticket, error) {
 			return c.guardedLogon(ctx)
 		}
 		if old == nil {
-			return nil, &NoTicketError{Client: c.cfg.Principal}
+			return nil, c.noTicket()
 		}
 		if !old.valid(now, minLeft) {
 			return nil, &NoTicketError{Client: c.cfg.Principal, Expired: old.EndTime}

@@ -118,6 +118,53 @@ func TestManyServicesLeaveTheTGT(t *testing.T) {
 	assert.Equal(t, 1, k.Counts().AS)
 }
 
+// RC4 is spoken only where it is asked for, whoever chose it: kinit, or the KDC.
+func TestRC4MustBeAskedFor(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
+	alice := Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"}
+	cache, err := Mint{Client: alice, Server: tgsName("A.TEST", "A.TEST"), ServiceKey: mustKey(t, RC4)}.Ticket()
+	require.NoError(t, err)
+	service, err := Mint{Client: alice, Server: Service("HTTP", "host.a.test", "A.TEST"), ServiceKey: mustKey(t, RC4)}.Ticket()
+	require.NoError(t, err)
+	for _, allow := range []bool{false, true} {
+		cfg := ClientConfig{
+			Network:   &Network{KDCs: map[string][]string{"A.TEST": {"kdc:88"}}, Dial: f.dial},
+			Principal: alice, Tickets: []*Ticket{cache, service}, ETypes: DefaultETypes(),
+		}
+		if allow {
+			cfg.ETypes = append(cfg.ETypes, RC4)
+		}
+		c, err := NewClient(cfg)
+		require.NoError(t, err)
+		_, err = c.Ticket(t.Context(), testService)
+		if allow {
+			require.NoError(t, err)
+		} else {
+			var e *ETypeError
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, &ETypeError{EType: RC4, Unasked: true}, e)
+		}
+		require.NoError(t, c.Close())
+	}
+	unasked := func(err error) {
+		t.Helper()
+		var reply *ReplyError
+		require.ErrorAs(t, err, &reply)
+		var e *ETypeError
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, &ETypeError{EType: RC4, Unasked: true}, e)
+	}
+	c := kdcClient(t, f)
+	_, err = c.TGT(t.Context())
+	require.NoError(t, err)
+	k.Session = RC4
+	_, err = c.Ticket(t.Context(), testService)
+	unasked(err)
+	_, err = kdcClient(t, f).TGT(t.Context())
+	unasked(err)
+}
+
 // What a server could not decrypt is dropped by the name that was asked for,
 // whatever name the KDC gave it and in whose name it is.
 func TestForget(t *testing.T) {
