@@ -219,7 +219,9 @@ func (c *Client) keep(id string, t *Ticket) {
 		if oldest < 0 {
 			return
 		}
-		c.drop(c.order[oldest])
+		c.tickets[c.order[oldest]].wipe()
+		delete(c.tickets, c.order[oldest])
+		c.order = slices.Delete(c.order, oldest, oldest+1)
 	}
 }
 

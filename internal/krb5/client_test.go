@@ -481,7 +481,7 @@ func TestCloseWipes(t *testing.T) {
 func TestTicketsAreBounded(t *testing.T) {
 	c, err := NewClient(ClientConfig{Principal: Principal{Parts: []string{"x"}}})
 	require.NoError(t, err)
-	for i := range 3 * maxTickets {
+	for i := range maxTickets + 500 {
 		c.keep(strconv.Itoa(i), &Ticket{})
 	}
 	assert.Len(t, c.tickets, maxTickets)
