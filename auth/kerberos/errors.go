@@ -44,6 +44,7 @@ const (
 	ErrBadOption     = krb5.ErrBadOption
 	ErrETypeNoSupp   = krb5.ErrETypeNoSupport
 	ErrClientRevoked = krb5.ErrClientRevoked
+	ErrClientExpired = krb5.ErrClientExpired
 	ErrKeyExpired    = krb5.ErrKeyExpired
 	ErrPreAuthFailed = krb5.ErrPreAuthFailed
 	ErrSkew          = krb5.ErrSkew

@@ -337,7 +337,7 @@ func (l *logon) open(ctx context.Context, reply []byte, kdc string, nonce int64,
 	}
 	etype := EType(rep.EncPart.EType)
 	if !slices.Contains(etypes, etype) {
-		return nil, fail(&ETypeError{EType: etype})
+		return nil, fail(unasked(etype))
 	}
 	if key == nil || key.EType != etype {
 		info := &keyInfo{etype: etype}

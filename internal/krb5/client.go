@@ -127,10 +127,7 @@ func (c *Client) allowed(t *Ticket) error {
 	if slices.Contains(c.cfg.ETypes, t.Key.EType) {
 		return nil
 	}
-	if _, err := t.Key.EType.profile(); err != nil {
-		return err
-	}
-	return &ETypeError{EType: t.Key.EType, Unasked: true}
+	return unasked(t.Key.EType)
 }
 
 // noTicket says why a client without a secret has nothing to log on with.
