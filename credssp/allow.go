@@ -1,6 +1,7 @@
 package credssp
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -18,14 +19,14 @@ type NotAllowedError struct {
 // Error implements error.
 func (e *NotAllowedError) Error() string {
 	return fmt.Sprintf("credssp: %s may not receive the credentials: Allow lists %s; add wsman/%[1]s if it may",
-		e.Host, strings.Join(e.Allow, ", "))
+		e.Host, cmp.Or(strings.Join(e.Allow, ", "), "none"))
 }
 
 // Causes tells what to do, in the way of a logon's.
 func (e *NotAllowedError) Causes() []auth.Cause {
 	return []auth.Cause{{
 		ID: "credssp-not-allowed", Text: e.Host + " is not among the hosts that may receive the credentials", Certain: true,
-		Check: "Config.Allow: " + strings.Join(e.Allow, ", "), Remedy: "add wsman/" + e.Host + " if it may",
+		Check: "Config.Allow: " + cmp.Or(strings.Join(e.Allow, ", "), "none"), Remedy: "add wsman/" + e.Host + " if it may",
 	}}
 }
 
@@ -80,7 +81,7 @@ func allowed(patterns []pattern, host string) bool {
 			return true
 		}
 	}
-	return len(patterns) == 0
+	return false
 }
 
 // canonical takes the brackets off an IPv6 literal and the final dot off a name.

@@ -29,9 +29,10 @@ type Config struct {
 	// "wsman/*.corp.example", "*"; the service may be left out. A logon to any
 	// other host is refused before a byte of it is sent.
 	//
-	// An empty list allows the host of each client that is given the mechanism:
-	// naming CredSSP in its configuration is the consent. Redirects are never
-	// followed, so no other host can come in.
+	// nil allows the host of each client that is given the mechanism: naming
+	// CredSSP in its configuration is the consent. Redirects are never followed,
+	// so no other host can come in. An empty list that is not nil, such as a
+	// policy's without entries, allows none.
 	Allow []string
 
 	// MinVersion is the least version of the protocol that the host must speak.

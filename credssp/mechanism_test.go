@@ -227,6 +227,14 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// A list that came out empty is no consent.
+func TestAllowNobody(t *testing.T) {
+	_, err := credssp.New(credssp.Config{Credentials: delegated, Inner: innerNTLM(), Allow: []string{}}).NewSession(peer)
+	refused, ok := errors.AsType[*credssp.NotAllowedError](err)
+	require.True(t, ok, "%v", err)
+	assert.ErrorContains(t, refused, "Allow lists none")
+}
+
 func TestConfigRefused(t *testing.T) {
 	for name, cfg := range map[string]credssp.Config{
 		"no user":           {Credentials: auth.Credentials{Password: "x"}},
@@ -370,6 +378,44 @@ func TestEarlySuccess(t *testing.T) {
 		assert.ErrorIs(t, err, credssp.ErrUnexpected)
 		assert.False(t, s.(auth.Sealer).Ready())
 	}
+}
+
+// spied is an inner mechanism that shows for whom it was asked.
+type spied struct {
+	auth.Mechanism
+	peer *auth.Peer
+}
+
+func (m spied) NewSession(p auth.Peer) (auth.Session, error) {
+	*m.peer = p
+	return m.Mechanism.NewSession(p)
+}
+
+// The inner logon is bound to the inner TLS by pubKeyAuth, and so not to the
+// outer: its certificate may be that of something in between.
+func TestInnerKnowsNoOuterTLS(t *testing.T) {
+	outer := peer
+	outer.Scheme, outer.Seal = "https", false
+	outer.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{{Raw: []byte("outer")}}}
+	var inner auth.Peer
+	s, err := credssp.New(credssp.Config{Credentials: delegated, Inner: spied{innerNTLM(), &inner}}).NewSession(outer)
+	require.NoError(t, err)
+	defer s.Close()
+	assert.Nil(t, inner.TLS)
+	assert.True(t, inner.Seal, "pubKeyAuth is sealed, whatever messages are")
+	assert.Equal(t, outer.Host, inner.Host)
+}
+
+// What comes with the last 200 would be lost, and with it the order of records.
+func TestTokenWithSuccess(t *testing.T) {
+	s := newSession(t, credssp.Config{})
+	err := run(t, s, newHost(t, protocol.AcceptorConfig{}), func(l *auth.Leg) {
+		if l.Status == http.StatusOK {
+			l.HasToken, l.Token = true, []byte{23, 3, 3, 0, 1, 0}
+		}
+	})
+	assert.ErrorIs(t, err, credssp.ErrUnexpected)
+	assert.False(t, s.(auth.Sealer).Ready())
 }
 
 func TestPasswordFunc(t *testing.T) {

@@ -35,7 +35,7 @@ func (m *Mechanism) NewSession(p auth.Peer) (auth.Session, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	if !allowed(m.allow, p.Host) {
+	if m.cfg.Allow != nil && !allowed(m.allow, p.Host) {
 		return nil, &NotAllowedError{Host: p.Host, Allow: m.cfg.Allow}
 	}
 	in, err := newInner(m.inner, p)

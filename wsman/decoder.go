@@ -274,20 +274,6 @@ func (d *Decoder) Base64() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// encoding/base64 passes over line ends; xs:base64Binary may be broken by
-	// any white space.
-	if bytes.IndexByte(src, ' ') >= 0 || bytes.IndexByte(src, '\t') >= 0 {
-		n := 0
-		for _, c := range src {
-			if !isSpace(c) {
-				src[n] = c
-				n++
-			}
-		}
-		src = src[:n]
-	}
-	// In place: three bytes are written after the four that they came from
-	// were read.
 	n, err := decodeBase64(src)
 	if err != nil {
 		d.failAt(at, "bad base64: "+err.Error())

@@ -1,7 +1,6 @@
 package wsman
 
 import (
-	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -114,7 +113,7 @@ func (e *Encoder) Text(s string) {
 // Base64 appends p as base64 text.
 func (e *Encoder) Base64(p []byte) {
 	if len(p) > 0 && e.content() {
-		e.buf = base64.StdEncoding.AppendEncode(e.buf, p)
+		e.buf = appendBase64(e.buf, p)
 	}
 }
 

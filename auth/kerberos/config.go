@@ -24,15 +24,16 @@ import (
 type Config struct {
 	// Credentials name a user with a password, or an NT hash together with
 	// AllowRC4. DOMAIN\user, user@realm and user@upn.suffix are understood. With
-	// Keytab or CCache, User chooses whose keys or tickets are used.
+	// Keytab or CCache, User chooses whose keys or tickets are used; where they
+	// are of others only, New returns an [OtherAccountError].
 	Credentials auth.Credentials
-	// Keytab is a file with the user's or service's keys. An empty name in
-	// Credentials means the keytab's first entry.
+	// Keytab is a file with the user's or service's keys: FILE:path or a path. An
+	// empty name in Credentials means the keytab's first entry.
 	Keytab string
-	// CCache is a credential cache: FILE:path, DIR:path or a path. Without any
-	// other credentials an empty one means $KRB5CCNAME, then krb5.conf's
-	// default_ccache_name, then kinit's own default. It is read again when its
-	// tickets have ended.
+	// CCache is a credential cache: FILE:path, DIR:path (of all in it the named
+	// user's, or the primary one) or a path. Without any other credentials an
+	// empty one means $KRB5CCNAME, then krb5.conf's default_ccache_name, then
+	// kinit's own default. It is read again when its tickets have ended.
 	CCache string
 	// CCacheData is the content of a credential cache, instead of a file.
 	CCacheData CacheData

@@ -57,7 +57,7 @@ type securityContext struct {
 	host, port string
 	binding    []byte
 
-	service   krb5.Principal
+	service   krb5.Principal // as it was asked for
 	initiator *krb5.Initiator
 	gss       *krb5.Context
 }
@@ -93,14 +93,14 @@ func (c *securityContext) first(ctx context.Context) ([]byte, error) {
 	var t *krb5.Ticket
 	var err error
 	if c.class != "" {
-		t, err = c.m.client.Ticket(ctx, krb5.Service(c.class, c.host, ""))
+		c.service = krb5.Service(c.class, c.host, "")
+		t, err = c.m.client.Ticket(ctx, c.service)
 	} else {
-		t, err = c.m.ticket(ctx, c.host, c.port)
+		t, c.service, err = c.m.ticket(ctx, c.host, c.port)
 	}
 	if err != nil {
 		return nil, err
 	}
-	c.service = krb5.Service(t.Server.Parts[0], t.Server.Parts[len(t.Server.Parts)-1], "")
 	forwarded, err := c.m.forwarded(ctx, t)
 	if err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ const (
 	ErrBadOption     = krb5.ErrBadOption
 	ErrETypeNoSupp   = krb5.ErrETypeNoSupport
 	ErrClientRevoked = krb5.ErrClientRevoked
+	ErrClientExpired = krb5.ErrClientExpired
 	ErrKeyExpired    = krb5.ErrKeyExpired
 	ErrPreAuthFailed = krb5.ErrPreAuthFailed
 	ErrSkew          = krb5.ErrSkew
@@ -57,6 +58,20 @@ var (
 	ErrCCacheType     = krb5.ErrCCacheType
 	ErrIntegrity      = krb5.ErrIntegrity
 )
+
+// An OtherAccountError is a keytab or credential cache that is not the named
+// user's. Nobody was asked anything.
+type OtherAccountError struct {
+	Where string   // which keytab or cache
+	User  string   // who was named
+	Holds []string // the principals that are in it
+}
+
+// Error implements error.
+func (e *OtherAccountError) Error() string {
+	return fmt.Sprintf("%s has nothing of %s but of %s: write the user as it is there, or leave the user empty",
+		e.Where, e.User, strings.Join(e.Holds, ", "))
+}
 
 // unavailable marks errors after which auth.Negotiate may go on to its next
 // mechanism: nobody has judged the credentials. It is no *auth.Error: that would

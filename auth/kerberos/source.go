@@ -3,6 +3,7 @@ package kerberos
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,7 +57,7 @@ func expand(s string) string {
 
 var (
 	errLocal  = errors.New("a host's own account (domain \".\") has no Kerberos; use NTLM")
-	errSecret = errors.New("credentials without a password")
+	errSecret = errors.New("a user without a password: for tickets of kinit name CCache, or leave the user empty; for keys name Keytab")
 	errRealm  = errors.New("no realm: set Realm, write user@realm, or set default_realm in krb5.conf")
 )
 
@@ -138,7 +139,8 @@ func userPrincipal(user, realm string) (krb5.Principal, error) {
 	return p, nil
 }
 
-func (c *Config) fromKeytab(path string, conf *krb5.Conf) (source, error) {
+func (c *Config) fromKeytab(name string, conf *krb5.Conf) (source, error) {
+	path := krb5.KeytabPath(name)
 	if err := auth.CheckPrivateFile(path); err != nil {
 		return source{}, err
 	}
@@ -146,41 +148,77 @@ func (c *Config) fromKeytab(path string, conf *krb5.Conf) (source, error) {
 	if err != nil {
 		return source{}, err
 	}
-	list := kt.Principals()
-	if len(list) == 0 {
-		return source{}, fmt.Errorf("keytab %s has no keys", path)
-	}
-	p := list[0]
-	if c.Credentials.User != "" {
-		if p, err = c.principal(conf); err != nil {
-			kt.Wipe()
-			return source{}, err
-		}
-	} else if c.Realm != "" {
-		p.Realm = c.Realm
+	p, err := c.keytabPrincipal(path, kt, conf)
+	if err != nil {
+		kt.Wipe()
+		return source{}, err
 	}
 	return source{principal: p, secret: krb5.KeytabSecret{Keytab: kt}}, nil
 }
 
-func (c *Config) fromCCache(name string) (source, error) {
-	read := func() (*krb5.CCache, error) {
-		path, err := krb5.CCachePath(name)
-		if err != nil {
-			return nil, err
-		}
-		if err := auth.CheckPrivateFile(path); err != nil {
-			return nil, err
-		}
-		return krb5.ReadCCache(name)
+// keytabPrincipal chooses whose keys are used: the named user's, else the first.
+// What the name leaves open, such as the realm, the keytab tells.
+func (c *Config) keytabPrincipal(path string, kt *krb5.Keytab, conf *krb5.Conf) (krb5.Principal, error) {
+	list := kt.Principals()
+	if len(list) == 0 {
+		return krb5.Principal{}, fmt.Errorf("keytab %s has no keys", path)
 	}
-	cc, err := read()
+	if c.Credentials.User == "" {
+		p := list[0]
+		if c.Realm != "" {
+			p.Realm = c.Realm
+		}
+		return p, nil
+	}
+	p, err := c.principal(conf)
+	if err == nil && slices.ContainsFunc(list, p.Equal) {
+		return p, nil
+	}
+	if i := slices.IndexFunc(list, c.names); i >= 0 {
+		return list[i], nil
+	}
+	if errors.Is(err, errLocal) {
+		return krb5.Principal{}, err
+	}
+	return krb5.Principal{}, &OtherAccountError{Where: "keytab " + path, User: c.Credentials.AccountName(), Holds: names(list)}
+}
+
+// names reports whether p is the user of the Credentials, as far as they tell:
+// a short domain name says nothing about the realm.
+func (c *Config) names(p krb5.Principal) bool {
+	domain, user := c.Credentials.Account()
+	if domain == "" {
+		if strings.EqualFold(p.Name(), user) && (c.Realm == "" || strings.EqualFold(p.Realm, c.Realm)) {
+			return true // whole, as a UPN may stand in a cache
+		}
+		if at := strings.LastIndexByte(user, '@'); at > 0 {
+			user, domain = user[:at], user[at+1:]
+		}
+	}
+	realm := c.Realm
+	if realm == "" && strings.Contains(domain, ".") {
+		realm = domain
+	}
+	return domain != "." && strings.EqualFold(p.Name(), user) && (realm == "" || strings.EqualFold(p.Realm, realm))
+}
+
+func names(list []krb5.Principal) []string {
+	var out []string
+	for _, p := range list {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+func (c *Config) fromCCache(name string) (source, error) {
+	cc, err := c.readCCache(name)
 	if err != nil {
-		return source{}, fmt.Errorf("credential cache %s: %w", name, err)
+		return source{}, err
 	}
 	return source{
 		principal: cc.Client, tickets: cc.Tickets, offset: cc.ClockOffset,
 		reload: func() ([]*krb5.Ticket, error) {
-			cc, err := read()
+			cc, err := c.readCCache(name)
 			if err != nil {
 				return nil, err
 			}
@@ -189,10 +227,52 @@ func (c *Config) fromCCache(name string) (source, error) {
 	}, nil
 }
 
+// readCCache reads the cache of a name; of a collection, that of the named user
+// where one is named. Nobody logs on as somebody else by mistake.
+func (c *Config) readCCache(name string) (*krb5.CCache, error) {
+	paths, err := krb5.CCachePaths(name)
+	if err == nil && c.Credentials.User == "" {
+		paths = paths[:1] // the primary one, or none
+	}
+	other := &OtherAccountError{Where: "credential cache " + name, User: c.Credentials.AccountName()}
+	for _, path := range paths {
+		cc, failed := readPrivateCCache(path)
+		switch {
+		case failed != nil:
+			err = errors.Join(err, failed)
+		case c.Credentials.User == "" || c.names(cc.Client):
+			return cc, nil
+		default:
+			other.Holds = append(other.Holds, cc.Client.String())
+			cc.Wipe()
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("credential cache %s: %w; run kinit, or name what else to log on with", name, err)
+	case err != nil:
+		return nil, fmt.Errorf("credential cache %s: %w", name, err)
+	}
+	return nil, other
+}
+
+func readPrivateCCache(path string) (*krb5.CCache, error) {
+	if err := auth.CheckPrivateFile(path); err != nil {
+		return nil, err
+	}
+	return krb5.ReadCCache("FILE:" + path)
+}
+
 func (c *Config) fromCCacheData() (source, error) {
 	cc, err := krb5.ParseCCache(c.CCacheData)
 	if err != nil {
 		return source{}, err
+	}
+	if c.Credentials.User != "" && !c.names(cc.Client) {
+		cc.Wipe()
+		return source{}, &OtherAccountError{
+			Where: "the credential cache", User: c.Credentials.AccountName(), Holds: []string{cc.Client.String()},
+		}
 	}
 	return source{principal: cc.Client, tickets: cc.Tickets, offset: cc.ClockOffset}, nil
 }

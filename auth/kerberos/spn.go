@@ -107,8 +107,9 @@ func (s *spnMemory) put(spn string, err error) {
 	s.unknown[spn] = unknownSPN{err, time.Now()}
 }
 
-// ticket gets a ticket for the host by the first name that the KDC knows.
-func (m *Mechanism) ticket(ctx context.Context, host, port string) (*krb5.Ticket, error) {
+// ticket gets a ticket for the host by the first name that the KDC knows, and
+// returns that name as it was asked for.
+func (m *Mechanism) ticket(ctx context.Context, host, port string) (*krb5.Ticket, krb5.Principal, error) {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	_, err := netip.ParseAddr(host)
 	isAddress := err == nil
@@ -119,24 +120,25 @@ func (m *Mechanism) ticket(ctx context.Context, host, port string) (*krb5.Ticket
 		}
 		spn, err := m.expandSPN(ctx, template, host, port)
 		if err != nil {
-			return nil, err
+			return nil, krb5.Principal{}, err
 		}
 		if err := m.spns.get(spn); err != nil {
 			failure.Tried = append(failure.Tried, SPNAttempt{spn, err})
 			continue
 		}
 		class, name, _ := strings.Cut(spn, "/")
-		t, err := m.serviceTicket(ctx, krb5.Service(class, name, ""))
+		service := krb5.Service(class, name, "")
+		t, err := m.serviceTicket(ctx, service)
 		if err == nil {
-			return t, nil
+			return t, service, nil
 		}
 		if !errors.Is(err, krb5.ErrServerUnknown) {
-			return nil, err
+			return nil, krb5.Principal{}, err
 		}
 		m.spns.put(spn, err)
 		failure.Tried = append(failure.Tried, SPNAttempt{spn, err})
 	}
-	return nil, failure
+	return nil, krb5.Principal{}, failure
 }
 
 // serviceTicket gets a ticket of the account, or of the user it acts for.

@@ -1,8 +1,9 @@
 """pypsrp runs one command over CredSSP, stdin piped through.
 
-The job is JSON on standard input: host, port, ssl, user, password, inner ("ntlm"
-or "auto"), command, args, stdin (base64). The result is JSON on standard output:
-stdout and stderr (base64), code.
+The job is JSON on standard input: host, port, ssl, encryption ("always" or
+"never"), user, password, inner ("ntlm", "kerberos" or "auto"), command, args,
+stdin (base64). The result is JSON on standard output: stdout and stderr (base64),
+code.
 """
 
 import base64
@@ -21,7 +22,7 @@ connection = WSMan(
     ssl=job["ssl"],
     cert_validation=False,
     no_proxy=True,
-    encryption="auto" if job["ssl"] else "always",
+    encryption=job["encryption"],
     auth="credssp",
     credssp_auth_mechanism=job["inner"],
     username=job["user"],

@@ -109,6 +109,7 @@ var errUnfinished = errors.New("toy: the server's last token is missing")
 type toyMech struct {
 	accept    bool
 	short     bool // like Kerberos: one token each, done after it
+	talks     bool // does not end where it should
 	password  string
 	nonces    []byte
 	leg       int
@@ -147,6 +148,9 @@ func (m *toyMech) Step(_ context.Context, token []byte) ([]byte, error) {
 			return nil, errWrongPassword
 		}
 		m.finishMAC = token
+		if m.talks {
+			return []byte("one more thing"), nil
+		}
 		return nil, nil
 	}
 	return nil, errors.New("toy: too many legs")

@@ -183,7 +183,8 @@ func (c *channel) SealedLen(rest []byte, _, _ int) (int, error) {
 // matter, because token and data are one run of TLS bytes. The result is a part
 // of buf.
 func (c *channel) Unwrap(buf []byte, _ int) ([]byte, error) {
-	if _, err := wholeRecords(buf); err != nil {
+	records, err := wholeRecords(buf)
+	if err != nil {
 		return nil, err
 	}
 	if c.pump.err != nil {
@@ -203,7 +204,7 @@ func (c *channel) Unwrap(buf []byte, _ int) ([]byte, error) {
 			return nil, err
 		}
 		n += got
-		if !more {
+		if !more || got > 0 && records == 1 { // usually: nothing is left to ask for
 			break
 		}
 	}

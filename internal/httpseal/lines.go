@@ -146,7 +146,7 @@ func nextParam(s string) (name, value, rest string) {
 }
 
 func equalFold(p []byte, s string) bool {
-	return len(p) == len(s) && strings.EqualFold(string(p), s)
+	return string(p) == s || len(p) == len(s) && strings.EqualFold(string(p), s) // the first allocates nothing
 }
 
 func clip(s string, n int) string {

@@ -337,7 +337,7 @@ func (l *logon) open(ctx context.Context, reply []byte, kdc string, nonce int64,
 	}
 	etype := EType(rep.EncPart.EType)
 	if !slices.Contains(etypes, etype) {
-		return nil, fail(&ETypeError{EType: etype})
+		return nil, fail(unasked(etype))
 	}
 	if key == nil || key.EType != etype {
 		info := &keyInfo{etype: etype}
@@ -361,6 +361,10 @@ func (l *logon) open(ctx context.Context, reply []byte, kdc string, nonce int64,
 	}
 	t, _, err := ticketFromReply(rep, plain, nonce)
 	if err != nil {
+		return nil, fail(err)
+	}
+	if err := l.c.allowed(t); err != nil {
+		t.wipe()
 		return nil, fail(err)
 	}
 	// Client and realm may be canonicalized (a NetBIOS name becomes the DNS one),

@@ -55,6 +55,34 @@ func CCachePath(name string) (string, error) {
 	return "", fmt.Errorf("%w (asked for %s)", ErrCCacheType, kind)
 }
 
+// CCachePaths lists the files of a credential cache's name: all caches of a
+// DIR:path collection, the primary one first, or the one of any other name.
+func CCachePaths(name string) ([]string, error) {
+	primary, err := CCachePath(name)
+	if err != nil {
+		return nil, err
+	}
+	paths := []string{primary}
+	kind, dir, _ := strings.Cut(name, ":")
+	if !strings.EqualFold(kind, "DIR") || strings.HasPrefix(dir, ":") {
+		return paths, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("krb5: %w", err)
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if strings.HasPrefix(e.Name(), "tkt") && path != primary && len(paths) < maxCCaches {
+			paths = append(paths, path)
+		}
+	}
+	return paths, nil
+}
+
+// maxCCaches bounds how many caches of a collection are looked at.
+const maxCCaches = 256
+
 // ReadCCache reads the cache of a name as CCachePath knows them.
 func ReadCCache(name string) (*CCache, error) {
 	path, err := CCachePath(name)

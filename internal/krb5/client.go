@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,7 +15,7 @@ import (
 const (
 	renewMargin = 5 * time.Minute
 	minLeft     = 30 * time.Second
-	maxTickets  = 256
+	maxTickets  = 16 << 10 // of services, a few KiB each
 )
 
 // ClientConfig is what a client logs on with: a secret, tickets, or both.
@@ -53,6 +54,7 @@ type Client struct {
 	tickets map[string]*Ticket
 	order   []string // of insertion, for eviction
 	flights map[string]*flight
+	unasked error // tickets of the cache that were left out for their type
 	closed  bool
 }
 
@@ -105,13 +107,37 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	return c, nil
 }
 
-// take copies the client's own tickets; c.mu is held, or c is not shared yet.
+// take copies the client's own tickets, as far as their types are allowed; c.mu is
+// held, or c is not shared yet.
 func (c *Client) take(tickets []*Ticket) {
 	for _, t := range tickets {
-		if t.Client.Equal(c.cfg.Principal) {
-			c.keep(ticketID(t.Server), t.clone())
+		if !t.Client.Equal(c.cfg.Principal) {
+			continue
 		}
+		if err := c.allowed(t); err != nil {
+			c.unasked = err
+			continue
+		}
+		c.keep(ticketID(t.Server), t.clone())
 	}
+}
+
+// allowed refuses a ticket whose session key is of a type that was not asked for.
+func (c *Client) allowed(t *Ticket) error {
+	if slices.Contains(c.cfg.ETypes, t.Key.EType) {
+		return nil
+	}
+	return unasked(t.Key.EType)
+}
+
+// noTicket says why a client without a secret has nothing to log on with.
+func (c *Client) noTicket() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unasked != nil {
+		return c.unasked
+	}
+	return &NoTicketError{Client: c.cfg.Principal}
 }
 
 // reload reads the credential cache again.
@@ -175,33 +201,65 @@ func (c *Client) Close() error {
 
 func ticketID(p Principal) string { return p.String() }
 
-// keep stores a ticket; c.mu is held, or c is not shared yet.
+// keep stores a ticket; c.mu is held, or c is not shared yet. Of too many the
+// oldest service's goes. Ticket-granting tickets stay: there are as many as
+// realms, and the one of a credential cache cannot be had again.
 func (c *Client) keep(id string, t *Ticket) {
-	if _, ok := c.tickets[id]; !ok {
+	if old := c.tickets[id]; old == nil {
 		c.order = append(c.order, id)
+	} else if old != t {
+		old.wipe()
 	}
 	c.tickets[id] = t
 	for len(c.order) > maxTickets {
-		delete(c.tickets, c.order[0])
-		c.order = c.order[1:]
+		oldest := slices.IndexFunc(c.order, func(id string) bool { return !c.tickets[id].Server.isTGS() })
+		if oldest < 0 {
+			return
+		}
+		c.tickets[c.order[oldest]].wipe()
+		delete(c.tickets, c.order[oldest])
+		c.order = slices.Delete(c.order, oldest, oldest+1)
 	}
 }
 
-// forget drops a ticket that a server or KDC did not take.
+// drop removes a ticket; c.mu is held.
+func (c *Client) drop(id string) {
+	if t := c.tickets[id]; t != nil {
+		t.wipe()
+		delete(c.tickets, id)
+		c.order = slices.DeleteFunc(c.order, func(s string) bool { return s == id })
+	}
+}
+
+// forget drops a ticket that a KDC did not take.
 func (c *Client) forget(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.tickets, id)
-	c.order = slices.DeleteFunc(c.order, func(s string) bool { return s == id })
+	c.drop(id)
 }
 
-// Forget drops the tickets for a service, so that the next caller fetches a new
-// one: after the server said that it cannot decrypt it.
+// Forget drops the tickets for a service, the client's own and those of users
+// that it acts for, so that the next caller fetches a new one: after the server
+// said that it cannot decrypt it. The service is named as it was asked for,
+// which need not be the name in the ticket.
 func (c *Client) Forget(server Principal) {
-	c.forget("service " + ticketID(server))
-	if t := c.imported(server); t != nil {
-		c.forget(ticketID(t.Server))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for id, t := range c.tickets {
+		if id == serviceID(server) || strings.HasPrefix(id, "proxy ") && strings.HasSuffix(id, " "+ticketID(server)) ||
+			isImported(id, t, server) {
+			c.drop(id)
+		}
 	}
+}
+
+func serviceID(server Principal) string { return "service " + ticketID(server) }
+
+// isImported reports whether t is a ticket for the server that the client was
+// made with.
+func isImported(id string, t *Ticket, server Principal) bool {
+	return sameParts(t.Server.Parts, server.Parts) && (server.Realm == "" || server.Realm == t.Server.Realm) &&
+		id == ticketID(t.Server)
 }
 
 // shared returns the ticket of an id, or lets one caller fetch it while the
@@ -319,7 +377,7 @@ func (c *Client) TGT(ctx context.Context) (*Ticket, error) {
 			return c.guardedLogon(ctx)
 		}
 		if old == nil {
-			return nil, &NoTicketError{Client: c.cfg.Principal}
+			return nil, c.noTicket()
 		}
 		if !old.valid(now, minLeft) {
 			return nil, &NoTicketError{Client: c.cfg.Principal, Expired: old.EndTime}
@@ -365,7 +423,7 @@ func (c *Client) guardedLogon(ctx context.Context) (*Ticket, error) {
 // realm the service is looked for from the client's own realm, unless the
 // configuration's domain_realm section knows better.
 func (c *Client) Ticket(ctx context.Context, server Principal) (*Ticket, error) {
-	return c.shared(ctx, "service "+ticketID(server), func(ctx context.Context, _ *Ticket) (*Ticket, error) {
+	return c.shared(ctx, serviceID(server), func(ctx context.Context, _ *Ticket) (*Ticket, error) {
 		if t := c.imported(server); t != nil {
 			return t, nil
 		}
@@ -385,9 +443,7 @@ func (c *Client) imported(server Principal) *Ticket {
 	defer c.mu.Unlock()
 	now := c.cfg.Now().Add(c.offset)
 	for _, id := range c.order {
-		t := c.tickets[id]
-		if t != nil && id == ticketID(t.Server) && sameParts(t.Server.Parts, server.Parts) &&
-			(server.Realm == "" || server.Realm == t.Server.Realm) && t.valid(now, minLeft) {
+		if t := c.tickets[id]; isImported(id, t, server) && t.valid(now, minLeft) {
 			return t.clone()
 		}
 	}

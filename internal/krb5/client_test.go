@@ -1,6 +1,7 @@
 package krb5
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -88,6 +89,100 @@ func TestOneExchangeForManyCallers(t *testing.T) {
 	counts := k.Counts()
 	assert.Equal(t, 1, counts.AS)
 	assert.Equal(t, map[string]int{"HTTP/host.a.test": 1, "krbtgt/A.TEST": 1}, counts.ByService)
+}
+
+// However many hosts there are, the client logs on once: a cache's ticket could
+// not even be had again.
+func TestManyServicesLeaveTheTGT(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
+	c := kdcClient(t, f)
+	_, err := c.TGT(t.Context())
+	require.NoError(t, err)
+	evicted := Key{EType: AES256SHA1, Value: bytes.Repeat([]byte{1}, 32)}
+	c.mu.Lock()
+	for i := range maxTickets + 10 {
+		s := Service("HTTP", "h"+strconv.Itoa(i), "A.TEST")
+		ticket := &Ticket{Server: s}
+		if i == 0 {
+			ticket.Key = evicted
+		}
+		c.keep(serviceID(s), ticket)
+	}
+	assert.Len(t, c.tickets, maxTickets)
+	assert.Len(t, c.order, maxTickets)
+	c.mu.Unlock()
+	assert.Equal(t, make([]byte, 32), evicted.Value, "wiped")
+	_, err = c.Ticket(t.Context(), testService)
+	require.NoError(t, err)
+	assert.Equal(t, 1, k.Counts().AS)
+}
+
+// RC4 is spoken only where it is asked for, whoever chose it: kinit, or the KDC.
+func TestRC4MustBeAskedFor(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
+	alice := Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"}
+	cache, err := Mint{Client: alice, Server: tgsName("A.TEST", "A.TEST"), ServiceKey: mustKey(t, RC4)}.Ticket()
+	require.NoError(t, err)
+	service, err := Mint{Client: alice, Server: Service("HTTP", "host.a.test", "A.TEST"), ServiceKey: mustKey(t, RC4)}.Ticket()
+	require.NoError(t, err)
+	for _, allow := range []bool{false, true} {
+		cfg := ClientConfig{
+			Network:   &Network{KDCs: map[string][]string{"A.TEST": {"kdc:88"}}, Dial: f.dial},
+			Principal: alice, Tickets: []*Ticket{cache, service}, ETypes: DefaultETypes(),
+		}
+		if allow {
+			cfg.ETypes = append(cfg.ETypes, RC4)
+		}
+		c, err := NewClient(cfg)
+		require.NoError(t, err)
+		_, err = c.Ticket(t.Context(), testService)
+		if allow {
+			require.NoError(t, err)
+		} else {
+			var e *ETypeError
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, &ETypeError{EType: RC4, Unasked: true}, e)
+		}
+		require.NoError(t, c.Close())
+	}
+	unasked := func(err error) {
+		t.Helper()
+		var reply *ReplyError
+		require.ErrorAs(t, err, &reply)
+		var e *ETypeError
+		require.ErrorAs(t, err, &e)
+		assert.Equal(t, &ETypeError{EType: RC4, Unasked: true}, e)
+	}
+	c := kdcClient(t, f)
+	_, err = c.TGT(t.Context())
+	require.NoError(t, err)
+	k.Session = RC4
+	_, err = c.Ticket(t.Context(), testService)
+	unasked(err)
+	_, err = kdcClient(t, f).TGT(t.Context())
+	unasked(err)
+}
+
+// What a server could not decrypt is dropped by the name that was asked for,
+// whatever name the KDC gave it and in whose name it is.
+func TestForget(t *testing.T) {
+	c := kdcClient(t, &fakeNet{})
+	real := Service("HTTP", "real.a.test", "A.TEST")
+	alias, user := Service("HTTP", "alias.a.test", ""), Principal{Parts: []string{"bob"}, Realm: "A.TEST"}
+	imported := Service("HTTP", "alias.a.test", "A.TEST")
+	for id, server := range map[string]Principal{
+		serviceID(alias): real, "proxy " + ticketID(user) + " " + ticketID(alias): real, ticketID(imported): imported,
+		serviceID(real): real, "self " + ticketID(user): real,
+	} {
+		c.keep(id, &Ticket{Server: server})
+	}
+	c.Forget(alias)
+	assert.Len(t, c.tickets, 2)
+	assert.NotNil(t, c.tickets[serviceID(real)])
+	assert.NotNil(t, c.tickets["self "+ticketID(user)])
+	assert.Len(t, c.order, 2)
 }
 
 func TestWrongPasswordCostsOneFailedLogon(t *testing.T) {
@@ -386,7 +481,7 @@ func TestCloseWipes(t *testing.T) {
 func TestTicketsAreBounded(t *testing.T) {
 	c, err := NewClient(ClientConfig{Principal: Principal{Parts: []string{"x"}}})
 	require.NoError(t, err)
-	for i := range 3 * maxTickets {
+	for i := range maxTickets + 500 {
 		c.keep(strconv.Itoa(i), &Ticket{})
 	}
 	assert.Len(t, c.tickets, maxTickets)

@@ -28,7 +28,6 @@ type Conf struct {
 	TicketLifetime time.Duration
 	RenewLifetime  time.Duration
 	CCacheName     string // default_ccache_name
-	KeytabName     string // default_client_keytab_name
 	KDCs           map[string][]string
 	DomainRealm    map[string]string // ".suffix" and "host", lower case
 }
@@ -83,6 +82,7 @@ type confPlace struct {
 	file string
 	line int
 	path []string // section, then the names of open braces
+	last string   // the name on the line before, if it had no value
 }
 
 func (p *confPlace) fail(text string) error {
@@ -98,6 +98,7 @@ func (r *confReader) file(path string, depth int) error {
 	if err != nil {
 		return err
 	}
+	b = bytes.TrimPrefix(b, []byte("\ufeff")) // editors on Windows write one
 	place := &confPlace{file: path}
 	for sc := bufio.NewScanner(bytes.NewReader(b)); ; {
 		if !sc.Scan() {
@@ -118,9 +119,14 @@ func (r *confReader) file(path string, depth int) error {
 }
 
 func (r *confReader) line(p *confPlace, line string, depth int) error {
-	switch {
-	case line == "" || line[0] == '#' || line[0] == ';':
+	if line == "" || line[0] == '#' || line[0] == ';' {
 		return nil
+	}
+	before := p.last
+	p.last = ""
+	switch {
+	case line == "{" && before != "":
+		return p.open(before)
 	case strings.HasPrefix(line, "include ") || strings.HasPrefix(line, "include\t"):
 		return r.include(p, strings.TrimSpace(line[len("include"):]), depth)
 	case strings.HasPrefix(line, "includedir ") || strings.HasPrefix(line, "includedir\t"):
@@ -146,19 +152,28 @@ func (r *confReader) line(p *confPlace, line string, depth int) error {
 		return p.fail("neither a section nor 'name = value'")
 	}
 	name, value = strings.TrimSuffix(strings.TrimSpace(name), "*"), strings.TrimSpace(value)
-	if strings.HasPrefix(value, "{") {
-		if rest := strings.TrimSpace(value[1:]); rest != "" && rest != "}" {
-			return p.fail("text after an opening brace")
-		} else if rest == "}" {
+	if rest, ok := strings.CutPrefix(value, "{"); ok {
+		switch rest = strings.TrimSpace(rest); {
+		case rest == "":
+			return p.open(name)
+		case rest == "}" || p.path[0] != "realms": // libkrb5 takes the line for a value
 			return nil
 		}
-		if len(p.path) > maxConfDepth {
-			return p.fail("braces nested too deep")
-		}
-		p.path = append(p.path, name)
-		return nil
+		return p.fail("text after an opening brace")
+	}
+	if value == "" {
+		p.last = name
 	}
 	r.value(p.path, name, unquote(value))
+	return nil
+}
+
+// open enters the braces of a name.
+func (p *confPlace) open(name string) error {
+	if len(p.path) > maxConfDepth {
+		return p.fail("braces nested too deep")
+	}
+	p.path = append(p.path, name)
 	return nil
 }
 
@@ -210,7 +225,8 @@ func (r *confReader) value(path []string, name, value string) {
 	case len(path) == 1 && path[0] == "libdefaults":
 		r.libdefault(strings.ToLower(name), value)
 	case len(path) == 2 && path[0] == "realms" && (name == "kdc" || name == "master_kdc" || name == "primary_kdc"):
-		if !slices.Contains(c.KDCs[path[1]], value) {
+		value, _, _ = strings.Cut(strings.ReplaceAll(value, "\t", " "), " ") // a comment may follow
+		if value != "" && !slices.Contains(c.KDCs[path[1]], value) {
 			c.KDCs[path[1]] = append(c.KDCs[path[1]], value)
 		}
 	case len(path) == 1 && path[0] == "domain_realm":
@@ -238,8 +254,6 @@ func (r *confReader) libdefault(name, value string) {
 		c.RenewLifetime = confDuration(value)
 	case "default_ccache_name":
 		c.CCacheName = value
-	case "default_client_keytab_name":
-		c.KeytabName = value
 	}
 }
 

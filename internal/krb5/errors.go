@@ -16,9 +16,12 @@ type Code int32
 
 // The codes that a client meets.
 const (
+	ErrClientExpired    Code = 1
+	ErrServiceExpired   Code = 2
 	ErrClientUnknown    Code = 6
 	ErrServerUnknown    Code = 7
 	ErrNotUnique        Code = 8
+	ErrNullKey          Code = 9
 	ErrNeverValid       Code = 11
 	ErrPolicy           Code = 12
 	ErrBadOption        Code = 13
@@ -67,6 +70,9 @@ const (
 type explanation struct{ symbol, text, remedy string }
 
 var explanations = map[Code]explanation{
+	ErrClientExpired:    {"KDC_ERR_NAME_EXP", "the account has expired", "look at the account's end date"},
+	ErrServiceExpired:   {"KDC_ERR_SERVICE_EXP", "the service's account has expired", "look at the end date of the account that has the service name"},
+	ErrNullKey:          {"KDC_ERR_NULL_KEY", "the account of the user or the service has no key", "set its password"},
 	ErrClientUnknown:    {"KDC_ERR_C_PRINCIPAL_UNKNOWN", "the KDC does not know this user", "check the spelling of the user and the realm; a UPN whose suffix is not a realm needs the realm named beside it"},
 	ErrServerUnknown:    {"KDC_ERR_S_PRINCIPAL_UNKNOWN", "the KDC knows no service of this name", "use the host's full DNS name, not an alias or an address; check with 'setspn -Q HTTP/host' that HTTP/host or HOST/host is registered, and that the realm is right"},
 	ErrNotUnique:        {"KDC_ERR_PRINCIPAL_NOT_UNIQUE", "the service name is registered on several accounts", "find the duplicate with 'setspn -X' and remove it"},
@@ -194,7 +200,7 @@ func (e *Error) Remedy() string {
 // or the account itself: trying again costs a failed logon and helps nobody.
 func (e *Error) RefusesAccount() bool {
 	switch e.Code {
-	case ErrPreAuthFailed, ErrClientRevoked, ErrKeyExpired, ErrPolicy, ErrClientNotYet:
+	case ErrPreAuthFailed, ErrClientRevoked, ErrKeyExpired, ErrPolicy, ErrClientNotYet, ErrClientExpired:
 		return true
 	}
 	return false

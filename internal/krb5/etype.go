@@ -107,11 +107,24 @@ func DefaultETypes() []EType {
 type ETypeError struct {
 	EType EType
 	FIPS  bool // it would be spoken, were FIPS 140 mode not enforced
+	// Unasked: it would be spoken if the caller allowed it, and somebody else chose it.
+	Unasked bool
+}
+
+// unasked is the error of a type that a peer chose though nobody had asked for it.
+func unasked(e EType) error {
+	if _, err := e.profile(); err != nil {
+		return err
+	}
+	return &ETypeError{EType: e, Unasked: true}
 }
 
 func (e *ETypeError) Error() string {
 	if e.FIPS {
 		return fmt.Sprintf("krb5: %v is not allowed in FIPS 140 mode; the account needs AES with SHA-2 keys (etypes 19, 20)", e.EType)
+	}
+	if e.Unasked {
+		return fmt.Sprintf("krb5: encrypted with %v, which must be allowed by name; give the account AES keys, or run kinit with AES", e.EType)
 	}
 	return fmt.Sprintf("krb5: encryption type %d is not supported", int32(e.EType))
 }

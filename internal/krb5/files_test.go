@@ -47,7 +47,8 @@ module DIR/plugin.so:residual
 [realms]
 	A.TEST = {
 		kdc = a1:88
-		kdc = a1:88
+		kdc = a1:88	# once more
+		kdc =
 		admin_server = adm
 		auth_to_local_names = {
 			x = y
@@ -61,13 +62,21 @@ module DIR/plugin.so:residual
 include DIR/more.conf
 [appdefaults]
 	pam = { }
+	other = { debug = false }
+	[realms]
+	C.TEST =
+
+	# on the next line
+	{
+		kdc = c1
+	}
 `))
 	writeFile(t, dir+"/more.conf.first", "")
 	c, err := ReadConf(dir+"/missing", main)
 	require.NoError(t, err)
 	assert.Equal(t, "A.TEST", c.DefaultRealm)
 	assert.False(t, c.DNSLookupKDC)
-	assert.Equal(t, map[string][]string{"A.TEST": {"a1:88", "a2"}, "B.TEST": {"b1", "[::1]:750"}}, c.KDCs)
+	assert.Equal(t, map[string][]string{"A.TEST": {"a1:88", "a2"}, "B.TEST": {"b1", "[::1]:750"}, "C.TEST": {"c1"}}, c.KDCs)
 	assert.Equal(t, 36*time.Hour, c.TicketLifetime)
 	assert.Equal(t, 7*24*time.Hour, c.RenewLifetime)
 	assert.Equal(t, "FILE:/var/a b", c.CCacheName)
@@ -84,7 +93,7 @@ func TestConfErrors(t *testing.T) {
 	loop := dir + "/loop.conf"
 	cases := map[string]string{
 		"loop": "include " + loop + "\n", "relative": "include x\n", "missing": "include /nonexistent/krb5\n",
-		"not closed": "[realms]\nA = {\n", "closed twice": "[realms]\n}\n", "no section": "a = b\n", "garbage": "[libdefaults]\nnonsense\n",
+		"not closed": "[realms]\nA = {\n", "closed twice": "[realms]\n}\n", "no section": "a = b\n", "brace of nothing": "[realms]\n{\n", "brace after a value": "[realms]\nA = x\n{\n}\n", "garbage": "[libdefaults]\nnonsense\n",
 		"after brace": "[realms]\nA = { kdc = x }\n", "long line": "[libdefaults]\n" + strings.Repeat("x", 1<<17),
 	}
 	for name, text := range cases {

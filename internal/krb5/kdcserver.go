@@ -2,6 +2,7 @@ package krb5
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -28,6 +29,7 @@ type KDC struct {
 	Errors   map[string]Code   // name of a user or service to what is answered
 	Trusted  []string          // services that are ok-as-delegate
 	ETypes   []EType           // of session keys and users' keys; nil: DefaultETypes
+	Session  EType             // of session keys, asked for or not; 0: as asked for
 	Lifetime time.Duration     // of tickets; 0: ten hours
 	Now      func() time.Time  // nil: time.Now
 	// Cross are keys shared with other realms, by their names.
@@ -354,7 +356,7 @@ type issuing struct {
 func (k *KDC) issue(r *request, i issuing) ([]byte, error) {
 	options := flags(r.body.Options) & (FlagForwardable | FlagRenewable)
 	t, err := Mint{
-		Client: i.client, Server: i.server, ServiceKey: i.serverKey, KVNO: 1, SessionEType: r.etype,
+		Client: i.client, Server: i.server, ServiceKey: i.serverKey, KVNO: 1, SessionEType: cmp.Or(k.Session, r.etype),
 		Flags: i.flags | options, Now: k.now(), Lifetime: k.Lifetime,
 	}.Ticket()
 	if err != nil {

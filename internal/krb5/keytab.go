@@ -32,6 +32,15 @@ type keytabEntry struct {
 	key       Key
 }
 
+// KeytabPath finds the file of a keytab's name: FILE:path, WRFILE:path, or a bare
+// path.
+func KeytabPath(name string) string {
+	if kind, path, ok := strings.Cut(name, ":"); ok && (strings.EqualFold(kind, "FILE") || strings.EqualFold(kind, "WRFILE")) {
+		return path
+	}
+	return name
+}
+
 // ReadKeytab reads a keytab file.
 func ReadKeytab(path string) (*Keytab, error) {
 	b, err := readFile(path, maxKeyFile)
@@ -137,7 +146,7 @@ func KeytabFor(p Principal, kvno int, keys ...Key) *Keytab {
 func (k *Keytab) Marshal() []byte {
 	out := []byte{5, 2}
 	be := binary.BigEndian
-	data := func(b []byte, s []byte) []byte { return append(be.AppendUint16(b, uint16(len(s))), s...) }
+	data := func(b, s []byte) []byte { return append(be.AppendUint16(b, uint16(len(s))), s...) }
 	for _, e := range k.entries {
 		b := be.AppendUint16(nil, uint16(len(e.principal.Parts)))
 		b = data(b, []byte(e.principal.Realm))

@@ -23,6 +23,7 @@ func mitRealm(t *testing.T, ldap bool) *realmtest.MIT {
 		`addprinc -clearpolicy -pw "` + passAlice + `" alice`,
 		`addprinc -clearpolicy -pw "pÄss @:/%wörd ""quoted"" '비밀번호' 🔑" odd`,
 		`addprinc -clearpolicy -pw "x" -pwexpire yesterday expired`,
+		`addprinc -clearpolicy -pw "x" -expire yesterday gone`,
 		`addprinc -clearpolicy -pw "x" -allow_tix disabled`,
 		`addprinc -clearpolicy -pw "x" -requires_preauth easy`,
 		`addprinc -clearpolicy -pw "x" -allow_forwardable sensitive`,
@@ -110,7 +111,7 @@ func TestMITLogon(t *testing.T) {
 		})
 	}
 	bad := map[string]krb5.Code{
-		"alice": krb5.ErrPreAuthFailed, "expired": krb5.ErrKeyExpired, "disabled": krb5.ErrClientRevoked,
+		"alice": krb5.ErrPreAuthFailed, "expired": krb5.ErrKeyExpired, "disabled": krb5.ErrClientRevoked, "gone": krb5.ErrClientExpired,
 		"nobody": krb5.ErrClientUnknown, "easy": krb5.ErrBadIntegrity, "old": krb5.ErrETypeNoSupport,
 	}
 	for name, want := range bad {

@@ -57,6 +57,10 @@ func (c *Client) tgs(ctx context.Context, tgt *Ticket, r tgsRequest) (*Ticket, e
 	if err != nil {
 		return nil, fail(err)
 	}
+	if err := c.allowed(t); err != nil {
+		t.wipe()
+		return nil, fail(err)
+	}
 	named := t.Client.Equal(tgt.Client)
 	if r.client != nil {
 		named = r.client(t.Client, t.Server.isTGS())
