@@ -115,3 +115,19 @@ func (c *Client) lease(ctx context.Context, op hostscript.Op, id string, ttl tim
 	l := lines[0]
 	return leaseState{State: l["state"], Was: l["was"] == "true", On: l["now"] == "true", Leases: l["leases"]}, nil
 }
+
+// release gives a lease back. late says that the script which takes it may not
+// have begun: it was sent, and not heard of again. Then a lease that is not there
+// is looked for once more, when PowerShell has had three times as long to start
+// as it took this time.
+func (c *Client) release(ctx context.Context, id string, late bool) (leaseState, error) {
+	began := time.Now()
+	st, err := c.lease(ctx, hostscript.OpRelease, id, 0)
+	if err != nil || st.State != "gone" || !late {
+		return st, err
+	}
+	if !sleepContext(ctx, max(3*time.Since(began), 200*time.Millisecond)) {
+		return leaseState{}, context.Cause(ctx)
+	}
+	return c.lease(ctx, hostscript.OpRelease, id, 0)
+}

@@ -344,7 +344,7 @@ func (s *credSSPSwitch) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreTimeout)
 	defer cancel()
 	if !s.clean {
-		st, err := s.c.giveBack(ctx, s.intent.ID)
+		st, err := s.c.giveBack(ctx, s.intent.ID, !s.leased)
 		if err == nil {
 			s.Progress(CredSSPReleased)
 			err = s.verify(ctx, st)
@@ -392,10 +392,10 @@ func (c *Client) leasedByOthers(ctx context.Context) bool {
 
 // giveBack runs the script that gives a lease back, and again if it is not heard
 // of: the second time it finds nothing, or does what the first one could not.
-func (c *Client) giveBack(ctx context.Context, id string) (leaseState, error) {
+func (c *Client) giveBack(ctx context.Context, id string, late bool) (leaseState, error) {
 	var first error
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		st, err := c.lease(ctx, hostscript.OpRelease, id, 0)
+		st, err := c.release(ctx, id, late)
 		if err == nil {
 			return st, nil
 		}

@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -16,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/internal/hostscript"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 	"github.com/winrmkit/winrmkit/wsman"
@@ -153,4 +156,87 @@ func TestWithCredSSPHangup(t *testing.T) {
 	defer signal.Reset(syscall.SIGHUP)
 	require.NoError(t, hangUp())
 	assert.True(t, signal.Ignored(syscall.SIGHUP))
+}
+
+// slowStart is a host on which the first script starts only after the second one
+// has ended, and which the client has lost sight of by then.
+func slowStart(srv *winrmtest.Server) {
+	srv.Record = true
+	host := &winrmtest.Host{}
+	second := make(chan struct{})
+	var scripts atomic.Int32
+	var lost atomic.Value
+	srv.Handler = winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 {
+		n := scripts.Add(1)
+		if n == 1 {
+			lost.Store(p.ShellID)
+			<-second
+		}
+		time.Sleep(time.Second)
+		code := host.ServeCommand(p)
+		if n == 2 {
+			close(second)
+		}
+		return code
+	})
+	srv.Faults = []winrmtest.Fault{{Count: -1, Drop: winrmtest.DropBefore, Match: func(x *winrmtest.Exchange) bool {
+		id, ok := lost.Load().(string)
+		return ok && !strings.HasSuffix(x.Action, "/Send") && strings.Contains(string(x.Request), id)
+	}}}
+}
+
+// A script that was lost on its way may begin after the one that gives the lease
+// back has found nothing.
+func TestWithCredSSPBeginsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := credSSPHost()
+		slowStart(srv)
+		srv.StartMemory()
+		defer srv.Close()
+		client := srv.Client()
+		defer client.Close()
+		before := len(srv.History(itemCredSSP))
+		notes := store(t)
+		err := client.WithCredSSP(t.Context(), winrm.TemporaryCredSSP{Auth: delegating(), Store: notes, NoSignals: true},
+			func(context.Context, *winrm.Client) error { return nil })
+		require.Error(t, err)
+		time.Sleep(time.Minute)
+		assert.Equal(t, []string{"true", "false"}, srv.History(itemCredSSP)[before:])
+		assert.Empty(t, srv.Tasks())
+		requireEmpty(t, notes)
+	})
+}
+
+// The same for the note of a process that was killed a moment ago.
+func TestRestoreBeginsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := credSSPHost()
+		slowStart(srv)
+		srv.StartMemory()
+		defer srv.Close()
+		client := srv.Client()
+		defer client.Close()
+		dir, id := t.TempDir(), strings.Repeat("ab", 16)
+		killed, err := winrm.NewFileStore(dir)
+		require.NoError(t, err)
+		require.NoError(t, killed.Put(t.Context(), winrm.CredSSPIntent{ID: id, Endpoint: client.Endpoint(), Created: time.Now(), Lease: time.Hour}))
+		require.NoError(t, killed.Abandon(id))
+
+		cmd := client.Command("powershell")
+		cmd.Raw = "powershell -NoProfile -NonInteractive -OutputFormat Text -EncodedCommand " + hostscript.Encode(hostscript.Bootstrap)
+		cmd.Stdin = strings.NewReader(hostscript.Call{Op: hostscript.OpAcquire, ID: id, TTL: time.Hour}.Text())
+		require.NoError(t, cmd.Start())
+		defer func() { _ = cmd.Wait() }()
+		time.Sleep(time.Second)
+
+		notes, err := winrm.NewFileStore(dir)
+		require.NoError(t, err)
+		done, err := client.RestoreCredSSP(t.Context(), winrm.RestoreOptions{Store: notes})
+		require.NoError(t, err)
+		assert.Equal(t, []winrm.RestoredCredSSP{{ID: id, State: "restored"}}, done)
+		time.Sleep(time.Minute)
+		assert.Equal(t, "false", srv.Setting(itemCredSSP))
+		assert.Empty(t, srv.Tasks())
+		requireEmpty(t, notes)
+	})
 }
