@@ -54,14 +54,31 @@ func (x *explainer) explain(err error) []Cause {
 	if err == nil {
 		return nil
 	}
-	for _, ask := range []func(error) []Cause{
-		x.local, x.logon, x.connection, x.status, x.fault, x.time,
-	} {
+	if causes := x.local(err); len(causes) > 0 {
+		return causes
+	}
+	for _, ask := range []func(error) []Cause{x.logon, x.connection, x.status, x.fault, x.time, x.script} {
 		if causes := ask(err); len(causes) > 0 {
-			return causes
+			return x.named(causes)
 		}
 	}
 	return nil
+}
+
+// named puts the host's name before texts that do not hold it: whoever asks many
+// hosts must see which one it is about.
+func (x *explainer) named(causes []Cause) []Cause {
+	u, err := url.Parse(x.endpoint)
+	if err != nil || u.Host == "" {
+		return causes
+	}
+	causes = slices.Clone(causes)
+	for i := range causes {
+		if !strings.Contains(causes[i].Text, u.Hostname()) {
+			causes[i].Text = u.Host + ": " + causes[i].Text
+		}
+	}
+	return causes
 }
 
 func certain(id, text, check, remedy string) []Cause {
@@ -95,6 +112,10 @@ func (x *explainer) local(err error) []Cause {
 	}
 	if e, ok := errors.AsType[*config.LockoutError](err); ok {
 		return certain("lockout", e.Error(), "", "log on another way first, or use config.AllowLockout")
+	}
+	if e, ok := errors.AsType[*CredSSPRestoreError](err); ok {
+		return certain("credssp-left-on", `Service\Auth\CredSSP may still be on at `+e.Endpoint+", for "+e.Within.String()+" at most: "+strip(e.Err),
+			`Get-Item WSMan:\localhost\Service\Auth\CredSSP`, `Client.RestoreCredSSP, or wsmanconfig credssp restore; on the host: schtasks /run /tn \winrmkit\credssp-`+e.ID)
 	}
 	if _, ok := errors.AsType[*EndpointError](err); ok {
 		return certain("endpoint", strip(err), "", "write host, host:port or a URL such as https://host:5986/wsman")
@@ -316,6 +337,27 @@ var statusCauses = map[int]Cause{
 		ID: "server-error", Text: "the service failed without saying why", Check: "Get-WinEvent Microsoft-Windows-WinRM/Operational -MaxEvents 20", Remedy: "Restart-Service WinRM",
 	},
 	http.StatusProxyAuthRequired: {ID: "proxy-logon", Text: "the proxy wants a logon", Remedy: "set ProxyAuth", Certain: true},
+}
+
+// script is for scripts of ours on the host, and for changes that did not last.
+func (x *explainer) script(err error) []Cause {
+	if _, ok := errors.AsType[*LanguageModeError](err); ok {
+		return certain("language-mode", "PowerShell runs in constrained language mode there, by AppLocker or Windows Defender Application Control, and our scripts do not",
+			"$ExecutionContext.SessionState.LanguageMode", "use an account for which that policy allows scripts")
+	}
+	if e, ok := errors.AsType[*config.NotAppliedError](err); ok {
+		return []Cause{{
+			ID: "not-applied", Text: e.Item + " was changed by somebody else in that moment, or the host cannot have the value",
+			Check: "gpresult /scope computer /r", Remedy: "set it again, when nobody else does",
+		}}
+	}
+	if e, ok := errors.AsType[*HostScriptError](err); ok {
+		return []Cause{{
+			ID: "host-script", Text: "the script " + e.Script + " did not succeed: " + e.Output,
+			Check: "Get-Service Schedule, WinRM", Remedy: "use an administrator's account, whose rights are whole; start both services",
+		}}
+	}
+	return nil
 }
 
 // time is for what took too long.

@@ -1,6 +1,7 @@
 package winrm_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -293,6 +294,33 @@ var refusals = []refusal{
 			return auth.CheckPrivateFile(name)
 		},
 	},
+	{
+		id: "not-applied", among: true, server: func(s *winrmtest.Server) {
+			s.Faults = []winrmtest.Fault{{Action: "Get", After: 1, Edit: func(b []byte) []byte {
+				return bytes.ReplaceAll(b, []byte("CredSSP>true"), []byte("CredSSP>false"))
+			}}}
+		},
+		call: func(ctx context.Context, c *winrm.Client) error {
+			return wsconfig.SetServiceAuth(ctx, c.WSMan(), wsconfig.ServiceAuth{CredSSP: wsconfig.Bool(true)})
+		},
+	},
+	// Our scripts.
+	{
+		id: "language-mode", call: credSSPStatus, server: prints(
+			"Cannot invoke method. Method invocation is supported only on core types in this language mode.\r\n" +
+				"At line:1 char:4\r\n    + CategoryInfo          : InvalidOperation: (:) [], RuntimeException\r\n" +
+				"    + FullyQualifiedErrorId : MethodInvocationNotSupportedInConstrainedLanguag\r\n   e\r\n"),
+	},
+	{
+		id: "host-script", among: true, call: credSSPStatus, server: prints("Requested registry access is not allowed.\r\n"),
+	},
+	{
+		id: "credssp-left-on", call: func(ctx context.Context, c *winrm.Client) error {
+			return c.WithCredSSP(ctx, winrm.TemporaryCredSSP{Auth: delegating()}, func(context.Context, *winrm.Client) error {
+				return c.Close()
+			})
+		},
+	},
 	// The second hop.
 	{
 		id: "second-hop-avoid", among: true, call: func(ctx context.Context, c *winrm.Client) error {
@@ -305,6 +333,25 @@ func anonymous(_ *winrmtest.Server, cfg *winrm.Config) string {
 	cfg.Auth, cfg.Encryption = auth.Anonymous(), auth.EncryptNever
 	return ""
 }
+
+// prints is a host whose PowerShell writes an error and fails.
+func prints(text string) func(*winrmtest.Server) {
+	return func(s *winrmtest.Server) {
+		s.Handler = winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 {
+			_, _ = io.Copy(io.Discard, p.Stdin)
+			fmt.Fprint(p.Stderr, text)
+			return 1
+		})
+	}
+}
+
+func credSSPStatus(ctx context.Context, c *winrm.Client) error {
+	_, err := c.CredSSPStatus(ctx)
+	return err
+}
+
+// aboutUs are the causes that lie on this side, whatever the host.
+var aboutUs = map[string]bool{"clear-credentials": true, "file-mode": true, "policy": true, "lockout": true}
 
 func newShell(ctx context.Context, c *winrm.Client) error {
 	sh, err := c.OpenShell(ctx, winrm.ShellOptions{})
@@ -373,6 +420,9 @@ func TestCauses(t *testing.T) {
 			assert.Equal(t, !r.among, first.Certain, "%+v", causes)
 			assert.NotEmpty(t, first.Text)
 			assert.NotEmpty(t, first.Remedy)
+			if u, _ := url.Parse(endpoint); !aboutUs[r.id] {
+				assert.Contains(t, first.Text, u.Hostname(), "which host is it?")
+			}
 			assert.False(t, ids[r.id], "the identifier is somebody else's, too")
 			ids[r.id] = true
 			assert.Empty(t, remedies[first.Remedy], "the remedy is that of another cause")

@@ -150,6 +150,23 @@ var patients = []patient{
 		look:   func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) { o.SecureChannel = true },
 	},
 	{
+		name: "no nltest", step: "secure channel", cause: "tool-missing", warns: true,
+		server: programs(map[string]string{"nltest": "'nltest' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n"}),
+		look:   func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) { o.SecureChannel = true },
+	},
+	{
+		name: "secure channel not told", step: "secure channel", cause: "secure-channel-hidden", warns: true,
+		server: programs(map[string]string{"nltest": "I_NetLogonControl failed: Status = 5 0x5 ERROR_ACCESS_DENIED\r\n"}),
+		look:   func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) { o.SecureChannel = true },
+	},
+	{
+		name: "no module for managed accounts", step: "managed account", cause: "tool-missing", warns: true,
+		server: programs(map[string]string{"powershell": ""}),
+		look: func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) {
+			o.ManagedAccount = "webapp01"
+		},
+	},
+	{
 		name: "no domain", step: "secure channel", cause: "domain-unreachable",
 		server: programs(map[string]string{"nltest": "Getting parent domain failed: Status = 1722 0x6ba RPC_S_SERVER_UNAVAILABLE\r\n"}),
 		look:   func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) { o.SecureChannel = true },

@@ -113,17 +113,29 @@ func (d *doctor) output(ctx context.Context, name string, args ...string) (strin
 	return strings.TrimSpace(out.String()), 0, err
 }
 
+// missing is a warning: the host does not have what a check needs.
+func missing(f finding, program, remedy string) finding {
+	f.causes = []Cause{{
+		ID: "tool-missing", Text: "this cannot be checked: the host does not have " + program, Certain: true,
+		Check: "Get-Command " + program, Remedy: remedy,
+	}}
+	return f
+}
+
 // secureChannel follows the list for hosts whose domain does not answer them.
 func (d *doctor) secureChannel(ctx context.Context) (finding, error) {
-	domain, _, err := d.output(ctx, "nltest", "/parentdomain")
+	domain, code, err := d.output(ctx, "nltest", "/parentdomain")
 	if err != nil {
 		return finding{}, err
 	}
 	f := saw("nltest /parentdomain: %s", firstLine(domain))
+	if code != 0 && !strings.Contains(domain, "0x") { // nltest tells codes in every language
+		return missing(f, "nltest.exe", "Install-WindowsFeature RSAT-AD-Tools; a container needs Server Core"), nil
+	}
 	if strings.Contains(domain, "1722") { // RPC_S_SERVER_UNAVAILABLE
 		f.failed = true
 		f.causes = []Cause{{
-			ID: "domain-unreachable", Text: "the host finds no domain controller, or has no identity in the domain", Certain: true,
+			ID: "domain-unreachable", Text: d.host() + " finds no domain controller, or has no identity in the domain", Certain: true,
 			Check:  "nltest /dsgetdc:<domain>; in a container: is the credential spec there?",
 			Remedy: "repair DNS on the host: it must ask the domain's name servers; a container needs --security-opt credentialspec=file://<spec>.json",
 		}}
@@ -134,10 +146,16 @@ func (d *doctor) secureChannel(ctx context.Context) (finding, error) {
 		return f, err
 	}
 	f.evidence = append(f.evidence, "nltest /query: "+firstLine(state))
-	if !strings.Contains(state, "0x0") {
+	switch {
+	case strings.Contains(state, "0x5 "): // ERROR_ACCESS_DENIED
+		f.causes = []Cause{{
+			ID: "secure-channel-hidden", Text: "the account may not ask for the state of the secure channel", Certain: true,
+			Check: "nltest /query on the host", Remedy: "use an administrator's account",
+		}}
+	case !strings.Contains(state, "0x0"):
 		f.failed = true
 		f.causes = []Cause{{
-			ID: "secure-channel", Text: "the host's secure channel to its domain is broken", Certain: true,
+			ID: "secure-channel", Text: "the secure channel of " + d.host() + " to its domain is broken", Certain: true,
 			Check: "nltest /query", Remedy: "nltest /sc_reset:<domain>; else Restart-Service netlogon until nltest /query says 0x0 NERR_Success",
 		}}
 	}
@@ -156,10 +174,14 @@ func (d *doctor) managedAccount(ctx context.Context) (finding, error) {
 	if _, exited := errors.AsType[*ExitError](err); err != nil && !exited {
 		return f, err
 	}
-	if !strings.EqualFold(text, "True") {
+	switch {
+	case strings.EqualFold(text, "True"):
+	case text == "": // an error, which goes elsewhere
+		return missing(f, "Test-ADServiceAccount", "Install-WindowsFeature RSAT-AD-PowerShell, or ask on a host that has it"), nil
+	default:
 		f.failed = true
 		f.causes = []Cause{{
-			ID: "managed-account", Text: "the host cannot use the group managed service account " + d.ManagedAccount,
+			ID: "managed-account", Text: d.host() + " cannot use the group managed service account " + d.ManagedAccount,
 			Check:  "Get-ADServiceAccount " + d.ManagedAccount + " -Properties PrincipalsAllowedToRetrieveManagedPassword",
 			Remedy: "Set-ADServiceAccount " + d.ManagedAccount + " -PrincipalsAllowedToRetrieveManagedPassword <group of hosts>; klist purge -li 0x3e7 on the host",
 		}}

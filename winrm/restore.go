@@ -42,7 +42,7 @@ func (c *Client) RestoreCredSSP(ctx context.Context, o RestoreOptions) (done []R
 			if !in.abandoned(c.endpoint) {
 				continue
 			}
-			r, err := c.endLease(ctx, in.ID, in.Lease)
+			r, err := c.endLease(ctx, in.ID, in.Lease, time.Since(in.Created) < beginsWithin)
 			if err != nil {
 				return done, err
 			}
@@ -68,7 +68,7 @@ func (c *Client) RestoreCredSSP(ctx context.Context, o RestoreOptions) (done []R
 			err = errors.Join(err, &HostScriptError{Script: string(hostscript.OpLeases), Output: "a lease with the id " + id})
 			continue
 		}
-		r, endErr := c.endLease(ctx, id, 0)
+		r, endErr := c.endLease(ctx, id, 0, false)
 		if endErr != nil {
 			return done, errors.Join(err, endErr)
 		}
@@ -77,8 +77,12 @@ func (c *Client) RestoreCredSSP(ctx context.Context, o RestoreOptions) (done []R
 	return done, err
 }
 
-func (c *Client) endLease(ctx context.Context, id string, within time.Duration) (RestoredCredSSP, error) {
-	st, err := c.lease(ctx, hostscript.OpRelease, id, 0)
+// beginsWithin is how long after its note a script may still begin: a host that
+// takes longer has ended it for its lost client.
+const beginsWithin = 5 * time.Minute
+
+func (c *Client) endLease(ctx context.Context, id string, within time.Duration, late bool) (RestoredCredSSP, error) {
+	st, err := c.release(ctx, id, late)
 	if err != nil {
 		return RestoredCredSSP{}, &CredSSPRestoreError{Endpoint: c.endpoint, ID: id, Within: within, Err: err}
 	}

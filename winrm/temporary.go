@@ -40,9 +40,10 @@ type TemporaryCredSSP struct {
 	// Handshake is how long the new session may take to be accepted: a host needs
 	// a moment until the switch works. 0 is 30 s.
 	Handshake time.Duration
-	// NoSignals leaves os.Interrupt and SIGTERM alone. Otherwise the first one
-	// ends the function's context, so that the old value is put back before the
-	// process ends; a second one does to the process what it always does.
+	// NoSignals leaves os.Interrupt, SIGTERM and SIGHUP alone. Otherwise the first
+	// one ends the function's context, so that the old value is put back before
+	// the process ends; a second one does to the process what it always does.
+	// Signals that the process ignores stay ignored.
 	NoSignals bool
 	// Progress, if not nil, is told after each step.
 	Progress func(CredSSPStep)
@@ -90,7 +91,8 @@ func (e *CredSSPRestoreError) Unwrap() error { return e.Err }
 // WithCredSSP runs fn with a client that has delegated its credentials to the
 // host, so that commands there can reach other hosts. Where the host does not
 // accept CredSSP it is switched on for that time and then put back: when fn
-// returns, fails or panics, when the context ends, and on SIGINT and SIGTERM.
+// returns, fails or panics, when the context ends, and on SIGINT, SIGTERM and
+// SIGHUP.
 //
 // The client c is the one that switches; it must not be logged on by CredSSP
 // itself. What happens:
@@ -118,6 +120,9 @@ func (c *Client) WithCredSSP(ctx context.Context, t TemporaryCredSSP, fn func(co
 	if !t.NoSignals {
 		defer catchSignals(cancel)()
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err := s.note(ctx); err != nil {
 		return err
 	}
@@ -135,7 +140,11 @@ func (c *Client) WithCredSSP(ctx context.Context, t TemporaryCredSSP, fn func(co
 // the signals back.
 func catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(s) { // as by nohup, or in the background of a script
+			signal.Notify(signals, s)
+		}
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		select {
@@ -204,6 +213,7 @@ func (s *credSSPSwitch) note(ctx context.Context) error {
 func (s *credSSPSwitch) acquire(ctx context.Context) error {
 	st, err := s.c.lease(ctx, hostscript.OpAcquire, s.intent.ID, s.Lease)
 	if err != nil {
+		_, s.clean = errors.AsType[*notBegunError](err)
 		return err
 	}
 	switch st.State {
@@ -270,8 +280,9 @@ func (s *credSSPSwitch) run(ctx context.Context, fn func(context.Context, *Clien
 	return err
 }
 
-// connect logs on by CredSSP. A host that does not offer it yet is asked again
-// for a while; a refusal of the credentials is final.
+// connect logs on by CredSSP. A host that does not offer it yet, or whose
+// connections break while it takes up its new configuration, is asked again for a
+// while; a refusal of the credentials is final.
 func (s *credSSPSwitch) connect(ctx context.Context) (*Client, error) {
 	cfg := s.c.cfg
 	cfg.Auth = s.Auth
@@ -286,14 +297,25 @@ func (s *credSSPSwitch) connect(ctx context.Context) (*Client, error) {
 			return session, nil
 		}
 		_ = session.Close()
-		refused, ok := errors.AsType[*auth.Error](err)
-		if ctx.Err() != nil || !ok || refused.Refused || offers(refused.Offered, "CredSSP") || time.Now().Add(pause).After(deadline) {
+		if ctx.Err() != nil || !passing(err) || time.Now().Add(pause).After(deadline) {
 			return nil, err
 		}
 		if !sleepContext(ctx, pause) {
 			return nil, context.Cause(ctx)
 		}
 	}
+}
+
+// passing reports whether a logon that failed so may succeed in a moment.
+func passing(err error) bool {
+	if refused, ok := errors.AsType[*auth.Error](err); ok {
+		return !refused.Refused && !offers(refused.Offered, "CredSSP")
+	}
+	if dial, ok := errors.AsType[*auth.DialError](err); ok {
+		return dial.Stage == "dial"
+	}
+	_, lost := errors.AsType[*auth.ConnectionLostError](err)
+	return lost
 }
 
 func offers(offered []string, scheme string) bool {
@@ -322,7 +344,7 @@ func (s *credSSPSwitch) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), restoreTimeout)
 	defer cancel()
 	if !s.clean {
-		st, err := s.c.giveBack(ctx, s.intent.ID)
+		st, err := s.c.giveBack(ctx, s.intent.ID, !s.leased)
 		if err == nil {
 			s.Progress(CredSSPReleased)
 			err = s.verify(ctx, st)
@@ -370,10 +392,10 @@ func (c *Client) leasedByOthers(ctx context.Context) bool {
 
 // giveBack runs the script that gives a lease back, and again if it is not heard
 // of: the second time it finds nothing, or does what the first one could not.
-func (c *Client) giveBack(ctx context.Context, id string) (leaseState, error) {
+func (c *Client) giveBack(ctx context.Context, id string, late bool) (leaseState, error) {
 	var first error
 	for pause := 500 * time.Millisecond; ; pause = min(2*pause, 10*time.Second) {
-		st, err := c.lease(ctx, hostscript.OpRelease, id, 0)
+		st, err := c.release(ctx, id, late)
 		if err == nil {
 			return st, nil
 		}

@@ -43,10 +43,18 @@ func run(args []string, stdout, stderr io.Writer) int {
 	set.StringVar(&o.ManagedAccount, "gmsa", "", "group managed service `account` that the host is to use")
 	set.DurationVar(&o.Slow, "slow", 0, "warn about steps that take longer (default 5s)")
 	set.DurationVar(&o.Timeout, "timeout", 0, "give a step up after this `time` (default 1m)")
+	set.Usage = func() {
+		fmt.Fprint(stderr, "usage: doctor [flags]\n\nwalks the way to a Windows host and tells at the first broken step what is wrong;\n"+
+			"exit status 0: nothing is broken, 1: something is, 2: called wrongly\n\nflags:\n")
+		set.PrintDefaults()
+	}
 	switch err := set.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
-	case err != nil || set.NArg() > 0:
+	case err != nil:
+		return 2
+	case set.NArg() > 0:
+		fmt.Fprintf(stderr, "doctor: %q is no flag; a host is named by -r\n", set.Arg(0))
 		return 2
 	}
 	host, err := where.HostOrNobody("doctor", stderr)

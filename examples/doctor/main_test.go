@@ -26,6 +26,12 @@ func TestHealthy(t *testing.T) {
 	assert.NotContains(t, out, "failed")
 	_, _, code = call("-nonsense")
 	assert.Equal(t, 2, code)
+	_, stderr, code = call("srv1.corp.example")
+	assert.Equal(t, 2, code)
+	assert.Contains(t, stderr, "a host is named by -r")
+	_, stderr, code = call("-h")
+	assert.Zero(t, code)
+	assert.Contains(t, stderr, "usage: doctor")
 }
 
 func TestJSON(t *testing.T) {

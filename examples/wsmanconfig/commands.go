@@ -6,12 +6,20 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/wsman/config"
 )
 
+// errUsage is a command that is none. The exit status tells it from one that
+// failed.
 var errUsage = errors.New("that is no command; -h lists them")
+
+// An exitStatus is how a command on the host ended.
+type exitStatus uint32
+
+func (e exitStatus) Error() string { return fmt.Sprintf("exit status %d", uint32(e)) }
 
 // do runs one command.
 func (p *program) do(ctx context.Context, args []string) error {
@@ -55,7 +63,7 @@ func (p *program) get(ctx context.Context, path string) error {
 	if it.Container {
 		return p.list(ctx, path)
 	}
-	p.header(path)
+	p.header(path[:max(strings.LastIndexAny(path, `\/`), 0)]) // of what it is in
 	p.row(*it)
 	return nil
 }
@@ -70,7 +78,11 @@ func (p *program) set(ctx context.Context, path, value string) error {
 // header and row print as PowerShell does: three columns of 15, 30 and 15
 // characters, and the rest.
 func (p *program) header(path string) {
-	fmt.Fprintf(p.out, "\n   WSManConfig: Microsoft.WSMan.Management\\WSMan::%s\n\n", strings.TrimRight(`localhost\`+strings.ReplaceAll(path, "/", `\`), `\`))
+	path = strings.ReplaceAll(path, "/", `\`)
+	if drive, rest, ok := strings.Cut(path, `:`); ok && strings.EqualFold(drive, "wsman") {
+		_, path, _ = strings.Cut(strings.TrimLeft(rest, `\`), `\`)
+	}
+	fmt.Fprintf(p.out, "\n   WSManConfig: Microsoft.WSMan.Management\\WSMan::%s\n\n", strings.TrimRight(`localhost\`+path, `\`))
 	p.line("Type", "Name", "SourceOfValue", "Value")
 	p.line("----", "----", "-------------", "-----")
 }
@@ -155,7 +167,8 @@ func (p *program) temporary(ctx context.Context, args []string) error {
 		return err
 	}
 	fmt.Fprintln(p.err, "wsmanconfig: the password reaches the host for the time of the command")
-	return p.client.WithCredSSP(ctx, winrm.TemporaryCredSSP{
+	var exit *winrm.ExitError
+	err = p.client.WithCredSSP(ctx, winrm.TemporaryCredSSP{
 		Auth: p.host.CredSSP(), Store: notes,
 		Progress: func(s winrm.CredSSPStep) { fmt.Fprintln(p.err, "wsmanconfig: CredSSP:", s) },
 	}, func(ctx context.Context, session *winrm.Client) error {
@@ -164,10 +177,17 @@ func (p *program) temporary(ctx context.Context, args []string) error {
 		cmd.Stdout, cmd.Stderr = p.out, io.MultiWriter(p.err, &wrote)
 		err := cmd.Run()
 		if causes := session.ExplainOutput(wrote.String()); err != nil && len(causes) > 0 {
-			return fmt.Errorf("%w (%s)", err, causes[0].Text)
+			fmt.Fprintf(p.err, "wsmanconfig: %s\n", causes[0].Text)
+		}
+		if errors.As(err, &exit) {
+			return nil // it has run; how it ended is the program's own exit status
 		}
 		return err
 	})
+	if err == nil && exit != nil {
+		return exitStatus(exit.Code)
+	}
+	return err
 }
 
 func (p *program) restore(ctx context.Context) error {
@@ -179,8 +199,17 @@ func (p *program) restore(ctx context.Context) error {
 	for _, r := range done {
 		fmt.Fprintf(p.out, "%s: %s\n", r.ID, r.State)
 	}
-	if err == nil && len(done) == 0 {
+	if err != nil {
+		return err
+	}
+	if len(done) == 0 {
 		fmt.Fprintln(p.out, "There is nothing to put back.")
+	}
+	left, err := notes.List(ctx)
+	for _, in := range left {
+		if !in.Running {
+			fmt.Fprintf(p.out, "There is a note about %s of %s; -r %[1]s puts that back.\n", in.Endpoint, in.Created.Local().Format(time.DateTime))
+		}
 	}
 	return err
 }

@@ -13,6 +13,9 @@
 // A path is like Service\Auth\CredSSP; slashes will do. Several commands can be
 // given at once, with -- between them.
 //
+// The exit status is 0 when all was done, 1 when something failed and 2 when it was
+// called wrongly; that of "credssp temporary" is the command's.
+//
 // Without -r everything happens on a demo host inside this process.
 package main
 
@@ -25,6 +28,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/winrmkit/winrmkit/examples/internal/target"
 	"github.com/winrmkit/winrmkit/winrm"
@@ -92,7 +96,16 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	defer p.client.Close()
 	for _, command := range split(set.Args()) {
-		if err := p.do(context.Background(), command); err != nil {
+		err := p.do(context.Background(), command)
+		exit, ended := errors.AsType[exitStatus](err)
+		switch {
+		case err == nil:
+		case ended:
+			return winrm.ExitStatus(uint32(exit))
+		case errors.Is(err, errUsage):
+			fmt.Fprintf(stderr, "wsmanconfig: %s: %v\n", strings.Join(command, " "), err)
+			return 2
+		default:
 			target.Tell(stderr, "wsmanconfig", err, p.client.Explain(err))
 			return 1
 		}

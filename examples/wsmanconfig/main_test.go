@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/winrmkit/winrmkit/winrm"
 )
 
 func call(t *testing.T, args ...string) (stdout, stderr string, code int) {
@@ -78,8 +81,16 @@ func TestSet(t *testing.T) {
 	assert.Equal(t, 1, code)
 	assert.Contains(t, stderr, "there are Basic, Kerberos, Negotiate")
 	for _, args := range [][]string{{"frobnicate"}, {"set", "x"}, {"credssp", "sometimes"}} {
-		_, _, code = call(t, args...)
-		assert.Equal(t, 1, code, args)
+		_, stderr, code = call(t, args...)
+		assert.Equal(t, 2, code, args)
+		assert.Contains(t, stderr, "wsmanconfig: "+strings.Join(args, " ")+": that is no command")
+	}
+
+	// The line above the table names what the items are in, as PowerShell does.
+	for _, args := range [][]string{{"ls", `WSMan:\localhost\Service\Auth`}, {"get", "Service/Auth/CredSSP"}, {"get", `wsman:\localhost\Service\Auth\CredSSP`}} {
+		out, _, code = call(t, args...)
+		require.Zero(t, code)
+		assert.Contains(t, out, `WSMan::localhost\Service\Auth`+"\n\nType", args)
 	}
 }
 
@@ -97,4 +108,26 @@ func TestCredSSP(t *testing.T) {
 	assert.Contains(t, out, "CredSSP                                        false")
 	assert.Contains(t, out, "There is nothing to put back.")
 	assert.Contains(t, stderr, "CredSSP: verified")
+
+	// The exit status is the command's; one whose low byte is 0 is no success.
+	for line, want := range map[string]int{"exit 3": 3, "exit 256": 1, "nonsense": 1} {
+		_, stderr, code = call(t, append([]string{"credssp", "temporary"}, strings.Fields(line)...)...)
+		assert.Equal(t, want, code, stderr)
+		assert.Contains(t, stderr, "CredSSP: verified")
+	}
+}
+
+// Notes about other hosts are told of: somebody may have changed the way to
+// write the host's name.
+func TestNotesOfOthers(t *testing.T) {
+	dir := t.TempDir()
+	store, err := winrm.NewFileStore(dir)
+	require.NoError(t, err)
+	id := strings.Repeat("ab", 16)
+	require.NoError(t, store.Put(t.Context(), winrm.CredSSPIntent{ID: id, Endpoint: "https://srv1.corp.example:5986/wsman", Created: time.Unix(1e9, 0)}))
+	require.NoError(t, store.Abandon(id))
+	out, stderr, code := call(t, "-state", dir, "credssp", "restore")
+	require.Zero(t, code, stderr)
+	assert.Contains(t, out, "There is a note about https://srv1.corp.example:5986/wsman of 2001-09-0")
+	assert.Contains(t, out, "-r https://srv1.corp.example:5986/wsman puts that back")
 }

@@ -1,23 +1,28 @@
 $ErrorActionPreference='Stop'
 $ProgressPreference='SilentlyContinue'
-$key='HKLM:\SOFTWARE\Policies\Microsoft\Windows\CredentialsDelegation'
+$root=[Microsoft.Win32.Registry]::LocalMachine
+$path='SOFTWARE\Policies\Microsoft\Windows\CredentialsDelegation'
 $switches=@{AllowFreshCredentials='ConcatenateDefaults_AllowFresh';AllowFreshCredentialsWhenNTLMOnly='ConcatenateDefaults_AllowFreshNTLMOnly'}
+function On($list){$d=$root.OpenSubKey($path);if($d){$d.GetValue($list) -eq 1}else{$false}}
 function Names($list){
-  if(Test-Path "$key\$list"){
-    $k=Get-Item "$key\$list"
-    foreach($n in ($k.GetValueNames()|Where-Object{$_ -match '^\d+$'}|Sort-Object{[int]$_})){$k.GetValue($n)}
+  $k=$root.OpenSubKey("$path\$list")
+  if($k){
+    foreach($n in @($k.GetValueNames()|Sort-Object{if($_ -match '^\d{1,9}$'){[int]$_}else{[int]::MaxValue}},{$_})){
+      if('String','ExpandString' -contains $k.GetValueKind($n)){$k.GetValue($n)}
+    }
   }
 }
 function Save($list,$names){
-  if(Test-Path "$key\$list"){Remove-Item "$key\$list" -Recurse -Force}
+  $d=$root.CreateSubKey($path)
   if($names.Count -eq 0){
-    if(Test-Path $key){Remove-ItemProperty $key -Name $list,$switches[$list] -ErrorAction SilentlyContinue}
+    if($d.OpenSubKey($list)){$d.DeleteSubKeyTree($list)}
+    $d.DeleteValue($list,$false);$d.DeleteValue($switches[$list],$false)
     return
   }
-  [void](New-Item "$key\$list" -Force)
-  [void](New-ItemProperty $key -Name $list -Value 1 -PropertyType DWord -Force)
-  [void](New-ItemProperty $key -Name $switches[$list] -Value 1 -PropertyType DWord -Force)
-  for($i=0;$i -lt $names.Count;$i++){[void](New-ItemProperty "$key\$list" -Name "$($i+1)" -Value $names[$i] -PropertyType String -Force)}
+  $k=$d.CreateSubKey($list)
+  for($i=0;$i -lt $names.Count;$i++){$k.SetValue("$($i+1)",[string]$names[$i],'String')}
+  foreach($n in $k.GetValueNames()){if($n -notmatch '^[1-9]\d{0,8}$' -or [int]$n -gt $names.Count){$k.DeleteValue($n)}}
+  $d.SetValue($list,1,'DWord');$d.SetValue($switches[$list],1,'DWord')
 }
 try{
   foreach($list in $lists){
@@ -25,8 +30,8 @@ try{
     if($add){foreach($n in $add){if($want -notcontains $n){$want=@($want)+$n}}}
     if($all){$want=@($want|Where-Object{$_ -notlike 'wsman*'})}
     if($remove){$want=@($want|Where-Object{$remove -notcontains $_})}
-    if(($want -join "`n") -ne ($have -join "`n")){Save $list @($want)}
-    foreach($n in @(Names $list)){"winrmkit: list=$list;name=$n"}
+    if((($want -join "`n") -ne ($have -join "`n")) -or ($add -and -not (On $list))){Save $list @($want)}
+    if(On $list){foreach($n in @(Names $list)){"winrmkit: list=$list;name=$n"}}
   }
   'winrmkit: end'
 }catch{[Console]::Error.WriteLine($_.Exception.Message);exit 1}

@@ -28,8 +28,9 @@ var (
 )
 
 // Bootstrap runs the script that comes on standard input. A command line is too
-// short for most of them.
-const Bootstrap = "& ([ScriptBlock]::Create([Console]::In.ReadToEnd()))"
+// short for most of them. The input is taken as $input and not from the console:
+// PowerShell 2.0 reads it for $input in any case.
+const Bootstrap = "& ([ScriptBlock]::Create([string]::Join(\"`n\",@($input))))"
 
 // Mark begins each line of a script's output that is meant for us.
 const Mark = "winrmkit: "

@@ -2,6 +2,7 @@ package hostscript
 
 import (
 	"encoding/base64"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -54,4 +55,26 @@ func TestValid(t *testing.T) {
 	}
 	assert.False(t, ValidID("x"))
 	assert.Equal(t, []map[string]string{{"state": "on", "now": "true"}}, Results("noise\r\nwinrmkit: state=on;now=true\r\n"))
+}
+
+// Nothing here can run PowerShell on Windows; what has gone wrong there before,
+// in these scripts or others, is looked for in their text.
+func TestKnownTraps(t *testing.T) {
+	traps := map[string]*regexp.Regexp{
+		"a date in the culture's calendar and with its separators": regexp.MustCompile(`ToString\('[^']{2,}'\)|Get-Date|-f |-Format`),
+		"PowerShell 2.0 runs foreach once for no output":           regexp.MustCompile(`foreach\(\$\w+ in [A-Z(]`),
+		"the drive writes all of Service\\Auth for one setting":    regexp.MustCompile(`(?i)[SG]et-Item |Enable-WSManCredSSP`),
+		"$input and the console would both be read":                regexp.MustCompile(`\[Console\]::(In|Open)`),
+		"-and and -or have the same precedence":                    regexp.MustCompile(`-or [^()]*(\([^()]*\))?[^()]* -and |-and [^()]*(\([^()]*\))?[^()]* -or `),
+		"a key that is there is emptied":                           regexp.MustCompile(`New-Item `),
+	}
+	texts := []string{Bootstrap}
+	for _, c := range calls {
+		texts = append(texts, c.Text())
+	}
+	for _, text := range texts {
+		for why, trap := range traps {
+			assert.NotRegexp(t, trap, regexp.MustCompile(`\$dead='[^']*'`).ReplaceAllString(text, ""), why)
+		}
+	}
 }

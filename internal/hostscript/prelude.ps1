@@ -1,19 +1,28 @@
 $ErrorActionPreference='Stop'
 $ProgressPreference='SilentlyContinue'
-$item='WSMan:\localhost\Service\Auth\CredSSP'
+$uri='http://schemas.microsoft.com/wbem/wsman/1/config/service/auth'
 $svc=New-Object -ComObject Schedule.Service
 $svc.Connect()
-function Folder{try{$svc.GetFolder('\winrmkit')}catch{$null}}
-function Leases{$f=Folder;if($f){foreach($t in $f.GetTasks(1)){if($t.Name -like 'credssp-*' -and $t.Xml -match '<UserId>S-1-5-18</UserId>'){$t}}}}
+function Folder{foreach($f in $svc.GetFolder('\').GetFolders(0)){if($f.Name -eq 'winrmkit'){$f}}}
+function Leases{$f=Folder;if($f){foreach($t in $f.GetTasks(1)){if($t.Name -like 'credssp-*' -and ([xml]$t.Xml).Task.Principals.Principal.UserId -eq 'S-1-5-18'){$t}}}}
 function Was($t){if($t.Definition.Data -match 'was=(true|false)'){$Matches[1]}else{'false'}}
-function Now{$i=Get-Item $item;New-Object PSObject -Property @{Value="$($i.Value)".ToLower();Source="$($i.SourceOfValue)"}}
-function Switch-To($v){Set-Item $item -Value $v -Force;$n=(Now).Value;if($n -ne $v){throw "CredSSP was set to $v, but is $n"}}
+function Session{(New-Object -ComObject WSMan.Automation).CreateSession()}
+function Now{
+  $e=([xml]((Session).Get($uri,0))).DocumentElement.SelectSingleNode("*[local-name()='CredSSP']")
+  if($null -eq $e){throw 'this host has no Service\Auth\CredSSP'}
+  New-Object PSObject -Property @{Value=$e.InnerText.Trim().ToLowerInvariant();Source=$e.GetAttribute('Source')}
+}
+function Switch-To($v){
+  [void](Session).Put($uri,"<cfg:Auth xmlns:cfg=`"$uri`"><cfg:CredSSP>$v</cfg:CredSSP></cfg:Auth>",0)
+  $n=(Now).Value;if($n -ne $v){throw "CredSSP was set to $v, but is $n"}
+}
 function Release($id){
   $l=@(Leases);$t=$l|Where-Object{$_.Name -eq "credssp-$id"};$n=Now
   if(-not $t){return "state=gone;now=$($n.Value);leases=$($l.Count)"}
   $w=Was $t;$s='restored'
   if($l.Count -gt 1){$s='shared'}elseif($n.Source -eq 'GPO'){$s='policy'}elseif($n.Value -ne $w){Switch-To $w}
   (Folder).DeleteTask($t.Name,0)
+  if($l.Count -eq 1){try{$svc.GetFolder('\').DeleteFolder('winrmkit',0)}catch{}}
   "state=$s;was=$w;now=$((Now).Value);leases=$($l.Count-1)"
 }
 function Locked($do){
@@ -24,7 +33,7 @@ function Locked($do){
   }
   $new=$false
   $m=New-Object Threading.Mutex($false,'Global\winrmkit-credssp',[ref]$new,$a)
-  try{$got=$m.WaitOne(60000)}catch [Threading.AbandonedMutexException]{$got=$true}
+  try{$got=$m.WaitOne(60000,$false)}catch [Threading.AbandonedMutexException]{$got=$true}
   if(-not $got){throw 'another winrmkit script holds the lock for a minute'}
   try{& $do}finally{$m.ReleaseMutex();$m.Close()}
 }

@@ -51,8 +51,14 @@ func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
 // MarshalText returns ***.
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
+// key writes the thumbprint of the issuer as the service wants it; one that is
+// none goes as it is, for the host to refuse.
 func (m *CertMapping) key() []wsman.Selector {
-	return []wsman.Selector{{Name: "Issuer", Value: m.Issuer}, {Name: "Subject", Value: m.Subject}, {Name: "URI", Value: m.URI}}
+	issuer, err := thumbprint(m.Issuer)
+	if err != nil {
+		issuer = m.Issuer
+	}
+	return []wsman.Selector{{Name: "Issuer", Value: issuer}, {Name: "Subject", Value: m.Subject}, {Name: "URI", Value: m.URI}}
 }
 
 func (m *CertMapping) path() string {
@@ -78,11 +84,25 @@ func CertMappings(ctx context.Context, c *wsman.Client) ([]CertMapping, error) {
 	return enumerate(ctx, c, uriCertMapping, (*CertMapping).decode)
 }
 
-// CreateCertMapping makes a mapping. The host tries the account's password.
+// CreateCertMapping makes a mapping and reads it back. The host tries the
+// account's password.
 func CreateCertMapping(ctx context.Context, c *wsman.Client, m CertMapping) error {
 	r := wsman.Resource{URI: uriCertMapping, Selectors: m.key()}
-	_, err := c.Create(ctx, r, entryBody("CertMapping", uriCertMapping+".xsd", m.values()))
-	return err
+	if _, err := c.Create(ctx, r, entryBody("CertMapping", uriCertMapping+".xsd", m.values())); err != nil {
+		return err
+	}
+	return m.readBack(ctx, c, r)
+}
+
+// readBack compares what the host shows now with what it was given, but for the
+// password, which it shows nobody.
+func (m *CertMapping) readBack(ctx context.Context, c *wsman.Client, r wsman.Resource) error {
+	var now CertMapping
+	if err := c.Get(ctx, r, now.decode); err != nil {
+		return err
+	}
+	changes := changesOf(reflect.ValueOf(CertMappingSettings{UserName: m.UserName, Enabled: m.Enabled}), "")
+	return applied(m.path(), &now.CertMappingSettings, changes)
 }
 
 // values are the changes, the password in clear.
@@ -109,12 +129,7 @@ func SetCertMapping(ctx context.Context, c *wsman.Client, m CertMapping) error {
 		}
 		return err
 	}
-	var now CertMapping
-	if err := c.Get(ctx, r, now.decode); err != nil {
-		return err
-	}
-	changes := changesOf(reflect.ValueOf(CertMappingSettings{UserName: m.UserName, Enabled: m.Enabled}), "")
-	return applied(m.path(), &now.CertMappingSettings, changes)
+	return m.readBack(ctx, c, r)
 }
 
 // DeleteCertMapping removes the mapping with the keys of m.

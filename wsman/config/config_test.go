@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -121,6 +122,10 @@ func TestPolicy(t *testing.T) {
 	assert.Equal(t, "false", srv.Setting("Service/Auth/CredSSP"))
 	assert.Zero(t, srv.Stats().Exchanges["Put"], "nothing was sent")
 
+	changed, err := config.EnableCredSSPServer(ctx, c)
+	require.Error(t, err)
+	assert.False(t, changed)
+
 	// Another setting beside it is not changed either.
 	err = config.SetService(ctx, c, config.Service{AllowUnencrypted: config.Bool(true), MaxConnections: config.Number(1)})
 	require.Error(t, err)
@@ -161,6 +166,12 @@ func TestLockout(t *testing.T) {
 	lockout(config.SetWinrs(ctx, c, config.Winrs{AllowRemoteShellAccess: config.Bool(false)}))
 	assert.Zero(t, srv.Stats().Exchanges["Put"])
 
+	lockout(config.SetService(ctx, c, config.Service{RootSDDL: config.Text("O:NSG:BAD:P(D;;GA;;;NU)")}))
+	lockout(config.SetService(ctx, c, config.Service{RootSDDL: config.Text("O:NSG:BA")}))
+	lockout(config.SetService(ctx, c, config.Service{IPv4Filter: config.Text("")}))
+	lockout(config.SetItem(ctx, c, `Service\IPv6Filter`, ""))
+	assert.Zero(t, srv.Stats().Exchanges["Put"])
+
 	// Said by name it goes through.
 	require.NoError(t, config.SetServiceAuth(config.AllowLockout(ctx), c, config.ServiceAuth{Negotiate: config.Bool(false)}))
 	assert.Equal(t, "false", srv.Setting("Service/Auth/Negotiate"))
@@ -198,6 +209,37 @@ func TestNotApplied(t *testing.T) {
 	e, ok := errors.AsType[*config.NotAppliedError](err)
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, config.NotAppliedError{Item: `Service\Auth\CredSSP`, Want: "true", Got: "false"}, *e)
+}
+
+// So is one that does not know the setting, and says nothing of it.
+func TestNotKnown(t *testing.T) {
+	_, client := newHost(t, func(s *winrmtest.Server) {
+		s.Faults = []winrmtest.Fault{{Action: "Get", Count: -1, Edit: func(body []byte) []byte {
+			return regexp.MustCompile(`<cfg:MaxShellsPerUser>\d+</cfg:MaxShellsPerUser>`).ReplaceAll(body, nil)
+		}}}
+	})
+	err := config.SetWinrs(t.Context(), client.WSMan(), config.Winrs{MaxShellsPerUser: config.Number(30)})
+	e, ok := errors.AsType[*config.NotAppliedError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, config.NotAppliedError{Item: `Shell\MaxShellsPerUser`, Want: "30"}, *e)
+	assert.ErrorContains(t, err, "shows no value")
+}
+
+// What is no descriptor is not sent.
+func TestBadDescriptor(t *testing.T) {
+	srv, client := newHost(t)
+	for _, err := range []error{
+		config.SetService(t.Context(), client.WSMan(), config.Service{RootSDDL: config.Text("nonsense")}),
+		config.SetConfig(t.Context(), client.WSMan(), config.Config{Service: config.Service{RootSDDL: config.Text("D:(A;;GA;;;BA")}}),
+		config.SetItem(t.Context(), client.WSMan(), `Service\RootSDDL`, "O"),
+	} {
+		e, ok := errors.AsType[*config.ValueError](err)
+		require.True(t, ok, "%v", err)
+		assert.Equal(t, `Service\RootSDDL`, e.Item)
+		_, ok = errors.AsType[*config.SDDLError](err)
+		assert.True(t, ok)
+	}
+	assert.Zero(t, srv.Stats().Exchanges["Put"])
 }
 
 func TestReadOnly(t *testing.T) {

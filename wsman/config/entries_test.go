@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -68,6 +69,63 @@ func TestListeners(t *testing.T) {
 		assert.True(t, ok, "%v", err)
 	}
 	require.NoError(t, config.DeleteListener(config.AllowLockout(ctx), c, "*", "HTTP"))
+}
+
+// Thumbprints are copied from dialogs, with blanks and with marks that nobody
+// sees; addresses may be those of IPv6.
+func TestListenerThumbprints(t *testing.T) {
+	srv, client := newHost(t)
+	ctx, c := t.Context(), client.WSMan()
+	const clean = "0123456789abcdef0123456789ABCDEF01234567"
+	const copied = "\u200e01 23 45 67 89 ab cd ef 01 23 45 67 89 AB CD EF 01 23 45 67 "
+	for _, address := range []string{"IP:::1", "IP:fe80::1%4", "MAC:00-11-22-33-44-55"} {
+		require.NoError(t, config.CreateListener(ctx, c, address, "HTTPS", config.ListenerSettings{
+			Port: config.Number(8443), CertificateThumbprint: config.Text(copied),
+		}))
+		l, err := config.GetListener(ctx, c, address, "HTTPS")
+		require.NoError(t, err)
+		assert.Equal(t, address, l.Address)
+		assert.Equal(t, clean, l.CertificateThumbprint.V)
+		require.NoError(t, config.SetListener(ctx, c, address, "HTTPS", config.ListenerSettings{CertificateThumbprint: config.Text(copied)}))
+		require.NoError(t, config.DeleteListener(ctx, c, address, "HTTPS"))
+	}
+	assert.Empty(t, bodies(t, srv, "Put"), "it is the same")
+	require.NoError(t, config.SetService(ctx, c, config.Service{CertificateThumbprint: config.Text(copied)}))
+	assert.Equal(t, clean, srv.Setting("Service/CertificateThumbprint"))
+	require.NoError(t, config.SetItem(ctx, c, `Service\CertificateThumbprint`, ""))
+	assert.Empty(t, srv.Setting("Service/CertificateThumbprint"))
+	for _, err := range []error{
+		config.CreateListener(ctx, c, "*", "HTTPS", config.ListenerSettings{CertificateThumbprint: config.Text("0123")}),
+		config.SetListener(ctx, c, "*", "HTTP", config.ListenerSettings{CertificateThumbprint: config.Text(clean + "00")}),
+		config.SetService(ctx, c, config.Service{CertificateThumbprint: config.Text("CN=srv1")}),
+	} {
+		e, ok := errors.AsType[*config.ValueError](err)
+		require.True(t, ok, "%v", err)
+		assert.Contains(t, e.Item, "CertificateThumbprint")
+	}
+	_, err := config.GetListener(ctx, c, "*", "HTTPS")
+	require.ErrorIs(t, err, wsman.ErrResourceNotFound)
+}
+
+// A host that makes something else than it was asked for is found out.
+func TestCreateReadBack(t *testing.T) {
+	_, client := newHost(t, func(s *winrmtest.Server) {
+		s.Faults = []winrmtest.Fault{{Action: "Get", Count: -1, Edit: func(b []byte) []byte {
+			b = bytes.ReplaceAll(b, []byte("Port>8443<"), []byte("Port>443<"))
+			return bytes.ReplaceAll(b, []byte("Enabled>false<"), []byte("Enabled>true<"))
+		}}}
+	})
+	m := config.CertMapping{Issuer: "01 23456789abcdef0123456789abcdef01234567", Subject: "*", URI: "*"}
+	m.UserName, m.Password, m.Enabled = config.Text(winrmtest.DefaultUser), config.Password(winrmtest.DefaultPassword), config.Bool(false)
+	for _, err := range []error{
+		config.CreateListener(t.Context(), client.WSMan(), "*", "HTTPS", config.ListenerSettings{
+			Port: config.Number(8443), CertificateThumbprint: config.Text("0123456789abcdef0123456789abcdef01234567"),
+		}),
+		config.CreateCertMapping(t.Context(), client.WSMan(), m),
+	} {
+		_, ok := errors.AsType[*config.NotAppliedError](err)
+		assert.True(t, ok, "%v", err)
+	}
 }
 
 func TestCertMappings(t *testing.T) {

@@ -50,6 +50,9 @@ type NotAppliedError struct {
 }
 
 func (e *NotAppliedError) Error() string {
+	if e.Got == "" {
+		return fmt.Sprintf("config: %s was set to %s, but the host shows no value for it", e.Item, e.Want)
+	}
 	return fmt.Sprintf("config: %s was set to %s, but the host says %s", e.Item, e.Want, e.Got)
 }
 

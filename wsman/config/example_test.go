@@ -51,7 +51,11 @@ func ExampleParseSDDL() {
 		fmt.Println(err)
 		return
 	}
-	d.Grant("S-1-5-21-1004336348-1177238915-682003330-1104", config.GenericRead+config.GenericExecute)
+	_, err = d.Grant("S-1-5-21-1004336348-1177238915-682003330-1104", config.GenericRead+config.GenericExecute)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 	fmt.Println(d.DACL)
 	// Output:
 	// P(A;;GA;;;BA)(A;;GR;;;IU)(A;;GRGX;;;S-1-5-21-1004336348-1177238915-682003330-1104)

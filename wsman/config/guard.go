@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/winrmkit/winrmkit/wsman"
@@ -51,6 +52,10 @@ func (s section) guard(c *wsman.Client, before []Item, changes []change) error {
 			reason = "this client logs on with Basic over http, which needs it"
 		case path == `shell\allowremoteshellaccess` && ch.value == "false":
 			reason = "no command could be run over WinRM any more, not even one to turn it on again"
+		case path == `service\rootsddl` && !admitsAnybody(ch.value):
+			reason = "it allows nobody anything"
+		case (path == `service\ipv4filter` || path == `service\ipv6filter`) && ch.value == "":
+			reason = "no address could connect any more"
 		}
 		if reason != "" {
 			return &LockoutError{Item: s.at(ch.rel), Value: ch.value, Reason: reason}
@@ -88,4 +93,10 @@ func (s section) guardScheme(c *wsman.Client, name string, before []Item, change
 func isClear(c *wsman.Client) bool {
 	u, err := url.Parse(c.Endpoint())
 	return err == nil && u.Scheme == "http"
+}
+
+// admitsAnybody reports whether a descriptor has an entry that allows something.
+func admitsAnybody(text string) bool {
+	d, err := ParseSDDL(text)
+	return err == nil && d.DACL != nil && slices.ContainsFunc(d.DACL.ACEs, func(a ACE) bool { return strings.HasSuffix(strings.ToUpper(a.Type), "A") })
 }

@@ -119,12 +119,24 @@ func GetListener(ctx context.Context, c *wsman.Client, address, transport string
 	return l, nil
 }
 
-// CreateListener makes a listener. One for HTTPS needs a certificate: that of
-// CertificateThumbprint, or one that the service finds for the host's name.
+// CreateListener makes a listener and reads it back. One for HTTPS needs a
+// certificate: that of CertificateThumbprint, or one that the service finds for the
+// host's name.
 func CreateListener(ctx context.Context, c *wsman.Client, address, transport string, s ListenerSettings) error {
-	r := wsman.Resource{URI: uriListener, Selectors: listenerKey(address, transport)}
-	_, err := c.Create(ctx, r, entryBody("Listener", uriListener+".xsd", changesOf(reflect.ValueOf(s), "")))
-	return err
+	l := &Listener{Address: address, Transport: transport}
+	values := changesOf(reflect.ValueOf(s), "")
+	if err := check(l.path(), values); err != nil {
+		return err
+	}
+	r := wsman.Resource{URI: uriListener, Selectors: l.key()}
+	if _, err := c.Create(ctx, r, entryBody("Listener", uriListener+".xsd", values)); err != nil {
+		return err
+	}
+	after, err := GetListener(ctx, c, address, transport)
+	if err != nil {
+		return err
+	}
+	return applied(l.path(), &after.ListenerSettings, values)
 }
 
 // entryBody writes an entry's element with the values given.
@@ -149,6 +161,9 @@ func SetListener(ctx context.Context, c *wsman.Client, address, transport string
 	}
 	item := before.path()
 	changes := dueOf(&before.ListenerSettings, want)
+	if err := check(item, changes); err != nil {
+		return err
+	}
 	switch {
 	case len(changes) == 0:
 		return nil

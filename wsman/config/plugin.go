@@ -324,7 +324,7 @@ func SetSecurity(ctx context.Context, c *wsman.Client, s Security) error {
 
 // DeleteSecurity removes a resource's own rule: the RootSDDL counts again.
 func DeleteSecurity(ctx context.Context, c *wsman.Client, uri string) error {
-	return c.Delete(ctx, securityResource(uri))
+	return entryPolicy(c.Delete(ctx, securityResource(uri)), "Security of "+uri, nil)
 }
 
 func securityResource(uri string) wsman.Resource {

@@ -205,80 +205,70 @@ func (a ACE) String() string {
 	return "(" + strings.Join([]string{a.Type, a.Flags, a.Rights, a.Object, a.InheritedObject, a.SID}, ";") + a.Extra + ")"
 }
 
-// plain reports whether the entry says no more than who and what.
-func (a ACE) plain() bool {
-	return a.Flags == "" && a.Object == "" && a.InheritedObject == "" && a.Extra == ""
+// hasFlag reports whether the entry has a flag of two letters, such as ID.
+func (a ACE) hasFlag(flag string) bool {
+	for i := 0; i+2 <= len(a.Flags); i += 2 {
+		if strings.EqualFold(a.Flags[i:i+2], flag) {
+			return true
+		}
+	}
+	return false
+}
+
+// allows reports whether the entry allows sid all of the rights on the object
+// itself, whatever else is the case.
+func (a ACE) allows(sid string, rights uint32) bool {
+	mask, known := rightsMask(a.Rights)
+	return strings.EqualFold(a.Type, "A") && !a.hasFlag("IO") && a.Object == "" && a.InheritedObject == "" && a.Extra == "" &&
+		sameSID(a.SID, sid) && known && (mask&rights == rights || mask&rightNames[GenericAll] != 0)
 }
 
 // Grant lets sid, such as "S-1-5-32-580" or "RM", do rights, such as
 // GenericExecute+GenericRead. It reports whether the descriptor was changed: an
 // entry that allows it already is left alone. A new entry goes behind those that
-// deny and before those that are inherited, as Windows sorts them.
-func (d *SDDL) Grant(sid, rights string) bool {
+// deny and before those that are inherited, as Windows sorts them. The error is an
+// [*SDDLError] for a text that is no SID, or no rights.
+func (d *SDDL) Grant(sid, rights string) (changed bool, err error) {
+	mask, ok := rightsMask(rights)
+	switch {
+	case !isSID(sid):
+		return false, &SDDLError{Text: sid, Reason: fmt.Sprintf("%q is no SID", sid)}
+	case !ok || mask == 0:
+		return false, &SDDLError{Text: rights, Reason: fmt.Sprintf("%q are no rights", rights)}
+	}
 	if d.DACL == nil {
 		d.DACL = &ACL{}
 	}
 	list := d.DACL.ACEs
 	at := len(list)
 	for i, a := range list {
-		if a.Type == "A" && a.plain() && strings.EqualFold(a.SID, sid) && covers(a.Rights, rights) {
-			return false
+		if a.allows(sid, mask) {
+			return false, nil
 		}
-		if at == len(list) && strings.Contains(a.Flags, "ID") {
+		if at == len(list) && a.hasFlag("ID") {
 			at = i
 		}
 	}
 	d.DACL.ACEs = slices.Insert(slices.Clone(list), at, ACE{Type: "A", Rights: rights, SID: sid})
-	return true
+	return true, nil
 }
 
-// Revoke removes every entry that allows sid something and is not inherited. It
-// reports whether there was one. What sid may do through its groups stays.
+// Revoke removes every entry that allows sid something and is not inherited,
+// however the entry writes it. It reports whether there was one. What sid may do
+// through its groups stays.
 func (d *SDDL) Revoke(sid string) bool {
 	if d.DACL == nil {
 		return false
 	}
 	before := len(d.DACL.ACEs)
 	d.DACL.ACEs = slices.DeleteFunc(slices.Clone(d.DACL.ACEs), func(a ACE) bool {
-		return a.Type == "A" && strings.EqualFold(a.SID, sid) && !strings.Contains(a.Flags, "ID")
+		return strings.EqualFold(a.Type, "A") && sameSID(a.SID, sid) && !a.hasFlag("ID")
 	})
 	return len(d.DACL.ACEs) < before
 }
 
-// covers reports whether the rights have hold those want. Numbers are only
-// compared as they stand.
-func covers(have, want string) bool {
-	if strings.EqualFold(have, want) || strings.EqualFold(have, GenericAll) {
-		return true
-	}
-	h, okH := splitRights(have)
-	w, okW := splitRights(want)
-	if !okH || !okW {
-		return false
-	}
-	for _, r := range w {
-		if !slices.Contains(h, r) {
-			return slices.Contains(h, GenericAll)
-		}
-	}
-	return true
-}
-
-// splitRights splits rights of two letters each.
-func splitRights(s string) ([]string, bool) {
-	if len(s)%2 != 0 || strings.HasPrefix(s, "0") {
-		return nil, false
-	}
-	var list []string
-	for i := 0; i < len(s); i += 2 {
-		list = append(list, strings.ToUpper(s[i:i+2]))
-	}
-	slices.Sort(list)
-	return list, true
-}
-
-// sameSDDL compares two descriptors: the order of rights within an entry does
-// not matter, that of entries does.
+// sameSDDL compares two descriptors by what they mean: Windows prints SIDs and
+// rights in its own way. The order of entries matters.
 func sameSDDL(a, b string) bool {
 	if a == b {
 		return true
@@ -288,7 +278,7 @@ func sameSDDL(a, b string) bool {
 	if errX != nil || errY != nil {
 		return false
 	}
-	return strings.EqualFold(x.Owner, y.Owner) && strings.EqualFold(x.Group, y.Group) && sameACL(x.DACL, y.DACL) && sameACL(x.SACL, y.SACL)
+	return sameSID(x.Owner, y.Owner) && sameSID(x.Group, y.Group) && sameACL(x.DACL, y.DACL) && sameACL(x.SACL, y.SACL)
 }
 
 func sameACL(a, b *ACL) bool {
@@ -296,10 +286,12 @@ func sameACL(a, b *ACL) bool {
 		return a == b
 	}
 	return strings.EqualFold(a.Flags, b.Flags) && slices.EqualFunc(a.ACEs, b.ACEs, func(x, y ACE) bool {
-		rx, okX := splitRights(x.Rights)
-		ry, okY := splitRights(y.Rights)
-		same := x.Rights == y.Rights || okX && okY && slices.Equal(rx, ry)
-		x.Rights, y.Rights = "", ""
-		return same && strings.EqualFold(x.String(), y.String())
+		maskX, okX := rightsMask(x.Rights)
+		maskY, okY := rightsMask(y.Rights)
+		if !strings.EqualFold(x.Rights, y.Rights) && (!okX || !okY || maskX != maskY) || !sameSID(x.SID, y.SID) {
+			return false
+		}
+		x.Rights, x.SID, y.Rights, y.SID = "", "", "", ""
+		return strings.EqualFold(x.String(), y.String())
 	})
 }

@@ -1,11 +1,14 @@
 package config_test
 
 import (
+	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 	"github.com/winrmkit/winrmkit/wsman/config"
 )
 
@@ -44,24 +47,75 @@ func TestSDDLGrant(t *testing.T) {
 	d, err := config.ParseSDDL(descriptors[0])
 	require.NoError(t, err)
 	const group = "S-1-5-21-1-2-3-1104"
-	assert.True(t, d.Grant(group, config.GenericExecute+config.GenericRead))
+	grant := func(d *config.SDDL, sid, rights string) bool {
+		t.Helper()
+		changed, err := d.Grant(sid, rights)
+		require.NoError(t, err)
+		return changed
+	}
+	assert.True(t, grant(d, group, config.GenericExecute+config.GenericRead))
 	want := "O:NSG:BAD:P(A;;GA;;;BA)(A;;GR;;;IU)(A;;GXGR;;;" + group + ")S:P(AU;FA;GA;;;WD)(AU;SA;GXGW;;;WD)"
 	assert.Equal(t, want, d.String())
-	assert.False(t, d.Grant(group, config.GenericRead), "it may already")
-	assert.False(t, d.Grant("BA", config.GenericWrite), "GA holds all")
+	assert.False(t, grant(d, group, config.GenericRead), "it may already")
+	assert.False(t, grant(d, "BA", config.GenericWrite), "GA holds all")
 	assert.True(t, d.Revoke(group))
 	assert.Equal(t, descriptors[0], d.String())
 	assert.False(t, d.Revoke(group))
 
 	d, err = config.ParseSDDL("D:(A;ID;GA;;;BA)")
 	require.NoError(t, err)
-	d.Grant("RM", config.GenericAll)
+	grant(d, "RM", config.GenericAll)
 	assert.Equal(t, "D:(A;;GA;;;RM)(A;ID;GA;;;BA)", d.String(), "inherited entries stay last")
 	assert.False(t, d.Revoke("BA"), "an inherited entry is not ours")
 
 	empty := &config.SDDL{Owner: "NS"}
-	empty.Grant("BA", config.GenericAll)
+	grant(empty, "BA", config.GenericAll)
 	assert.Equal(t, "O:NSD:(A;;GA;;;BA)", empty.String())
+
+	// One and the same, however it is written.
+	d, err = config.ParseSDDL("D:(A;;0xA0000000;;;S-1-5-32-580)(A;OICI;FA;;;S-1-5-21-1-2-3-512)(A;IO;GA;;;IU)")
+	require.NoError(t, err)
+	assert.False(t, grant(d, "RM", "GXGR"))
+	assert.False(t, grant(d, "DA", "RC"))
+	assert.True(t, grant(d, "IU", "GR"), "an entry for what inherits only allows nothing here")
+	assert.True(t, d.Revoke("rm"))
+	assert.True(t, d.Revoke("S-1-5-4"))
+	assert.Equal(t, "D:(A;OICI;FA;;;S-1-5-21-1-2-3-512)", d.String())
+
+	// What is no SID, or no rights, does not get in.
+	for _, bad := range [][2]string{{"XX", "GA"}, {"BA)(A;;GA;;;WD", "GA"}, {"S-1-5-x", "GA"}, {"S-1", "GA"}, {"", "GA"}, {"BA", ""}, {"BA", "GAG"}, {"BA", "GA;;;WD)(A;;"}, {"BA", "0xfffffffff"}} {
+		_, err := d.Grant(bad[0], bad[1])
+		e, ok := errors.AsType[*config.SDDLError](err)
+		require.True(t, ok, "%q: %v", bad, err)
+		assert.NotEmpty(t, e.Error())
+	}
+	assert.Equal(t, "D:(A;OICI;FA;;;S-1-5-21-1-2-3-512)", d.String())
+}
+
+// A host that prints what it was given in its own way has taken it.
+func TestSDDLReadBack(t *testing.T) {
+	for _, pair := range [][2]string{
+		{"O:NSG:BAD:P(A;;GXGR;;;S-1-5-32-580)", "O:NSG:BAD:P(A;;GRGX;;;RM)"},
+		{"O:S-1-5-20G:S-1-5-32-544D:P(A;;0x10000000;;;S-1-5-21-1-2-3-512)", "O:NSG:BAD:P(A;;GA;;;DA)"},
+	} {
+		srv, client := newHost(t, func(s *winrmtest.Server) {
+			s.Faults = []winrmtest.Fault{{Action: "Get", Count: -1, Edit: func(b []byte) []byte {
+				return bytes.ReplaceAll(b, []byte(pair[0]), []byte(pair[1]))
+			}}}
+		})
+		require.NoError(t, config.SetService(t.Context(), client.WSMan(), config.Service{RootSDDL: config.Text(pair[0])}))
+		require.NoError(t, config.SetService(t.Context(), client.WSMan(), config.Service{RootSDDL: config.Text(pair[0])}))
+		assert.Equal(t, 1, srv.Stats().Exchanges["Put"], "the second time there is nothing to do")
+	}
+	srv, client := newHost(t, func(s *winrmtest.Server) {
+		s.Faults = []winrmtest.Fault{{Action: "Get", After: 1, Edit: func(b []byte) []byte {
+			return bytes.ReplaceAll(b, []byte("GR;;;RM"), []byte("GR;;;RD"))
+		}}}
+	})
+	err := config.SetService(t.Context(), client.WSMan(), config.Service{RootSDDL: config.Text("D:(A;;GR;;;RM)")})
+	_, ok := errors.AsType[*config.NotAppliedError](err)
+	assert.True(t, ok, "%v", err)
+	assert.Equal(t, 1, srv.Stats().Exchanges["Put"])
 }
 
 func TestSDDLErrors(t *testing.T) {
@@ -79,7 +133,9 @@ func TestGrantOnHost(t *testing.T) {
 	require.NoError(t, err)
 	d, err := config.ParseSDDL(service.RootSDDL.V)
 	require.NoError(t, err)
-	require.True(t, d.Grant("S-1-5-32-580", config.GenericAll))
+	changed, err := d.Grant("S-1-5-32-580", config.GenericAll)
+	require.NoError(t, err)
+	require.True(t, changed)
 	require.NoError(t, config.SetService(ctx, c, config.Service{RootSDDL: config.Text(d.String())}))
 	assert.Contains(t, srv.Setting("Service/RootSDDL"), "(A;;GA;;;S-1-5-32-580)")
 }
@@ -97,7 +153,9 @@ func FuzzSDDL(f *testing.F) {
 		if got := d.String(); got != text {
 			t.Fatalf("%q prints as %q", text, got)
 		}
-		d.Grant("S-1-5-32-580", config.GenericAll)
+		if _, err := d.Grant("S-1-5-32-580", config.GenericAll); err != nil {
+			t.Fatal(err)
+		}
 		again, err := config.ParseSDDL(d.String())
 		if err != nil || again.String() != d.String() {
 			t.Fatalf("%q after a grant does not parse: %v", d.String(), err)

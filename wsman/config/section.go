@@ -2,9 +2,12 @@ package config
 
 import (
 	"context"
+	"crypto/sha1" //nolint:gosec // its length only
+	"encoding/hex"
 	"errors"
 	"reflect"
 	"strings"
+	"unicode"
 
 	"github.com/winrmkit/winrmkit/wsman"
 )
@@ -77,6 +80,9 @@ func (s section) apply(ctx context.Context, c *wsman.Client, changes []change) e
 	if len(changes) == 0 {
 		return nil
 	}
+	if err := check(s.path, changes); err != nil {
+		return err
+	}
 	before, err := s.read(ctx, c)
 	if err != nil {
 		return err
@@ -101,11 +107,47 @@ func (s section) apply(ctx context.Context, c *wsman.Client, changes []change) e
 		return err
 	}
 	for _, ch := range changes {
-		if it := find(after, ch.rel); it != nil && !same(ch.rel, it.Value, ch.value) {
-			return &NotAppliedError{Item: s.at(ch.rel), Want: ch.value, Got: it.Value}
+		got := "" // a host that does not know the setting
+		if it := find(after, ch.rel); it != nil {
+			got = it.Value
+		}
+		if !same(ch.rel, got, ch.value) {
+			return &NotAppliedError{Item: s.at(ch.rel), Want: ch.value, Got: got}
 		}
 	}
 	return nil
+}
+
+// check refuses texts that are none for their settings, and writes thumbprints
+// as the service wants them.
+func check(path string, changes []change) (err error) {
+	for i, ch := range changes {
+		switch strings.ToLower(ch.rel[strings.LastIndexByte(ch.rel, '\\')+1:]) {
+		case "rootsddl":
+			_, err = ParseSDDL(ch.value)
+		case "certificatethumbprint":
+			changes[i].value, err = thumbprint(ch.value)
+		}
+		if err != nil {
+			return &ValueError{Item: strings.TrimPrefix(path+`\`+ch.rel, `\`), Text: ch.value, Err: err}
+		}
+	}
+	return nil
+}
+
+// thumbprint takes out of a thumbprint what dialogs and programs put into it:
+// blanks, colons, and marks that cannot be seen.
+func thumbprint(text string) (string, error) {
+	clean := strings.Map(func(r rune) rune {
+		if r == ':' || unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, text)
+	if raw, err := hex.DecodeString(clean); err != nil || len(raw) != 0 && len(raw) != sha1.Size {
+		return "", errors.New("a thumbprint has 40 hexadecimal digits")
+	}
+	return clean, nil
 }
 
 // due leaves out what is so already, and stops at what a policy owns: a partial
@@ -135,7 +177,9 @@ func same(rel, a, b string) bool {
 	case strings.EqualFold(name, "RootSDDL"):
 		return sameSDDL(a, b)
 	case strings.EqualFold(name, "CertificateThumbprint"):
-		return strings.EqualFold(strings.ReplaceAll(a, " ", ""), strings.ReplaceAll(b, " ", ""))
+		x, errX := thumbprint(a)
+		y, errY := thumbprint(b)
+		return errX == nil && errY == nil && strings.EqualFold(x, y)
 	case strings.EqualFold(name, "CbtHardeningLevel"):
 		return strings.EqualFold(a, b)
 	}

@@ -189,5 +189,8 @@ func switchCredSSP(ctx context.Context, c *wsman.Client, on bool) (changed bool,
 	if auth.CredSSP.Known && auth.CredSSP.V == on {
 		return false, nil
 	}
-	return true, SetServiceAuth(ctx, c, ServiceAuth{CredSSP: Bool(on)})
+	if err := SetServiceAuth(ctx, c, ServiceAuth{CredSSP: Bool(on)}); err != nil {
+		return false, err
+	}
+	return true, nil
 }

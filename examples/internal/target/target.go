@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/winrmkit/winrmkit/auth"
+	"github.com/winrmkit/winrmkit/auth/kerberos"
 	"github.com/winrmkit/winrmkit/credssp"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
@@ -39,13 +40,13 @@ func (f *Flags) Register(set *flag.FlagSet) {
 	set.StringVar(&f.Remote, "r", "", "`host`, host:port or URL of the listener (default: a demo host inside this process)")
 	set.StringVar(&f.User, "u", "", `account: user, DOMAIN\user or user@realm`)
 	set.StringVar(&f.Password, "p", "", "where the password comes from: env:NAME or file:PATH (default env:"+passwordVariable+")")
-	set.StringVar(&f.Auth, "auth", "negotiate", "negotiate, basic or credssp")
+	set.StringVar(&f.Auth, "auth", "negotiate", "negotiate (with NTLM), kerberos, basic or credssp")
 	set.BoolVar(&f.SSL, "ssl", false, "use https (port 5986)")
 	set.StringVar(&f.CA, "ca", "", "trust the certificate authorities in this PEM `file`")
 	set.BoolVar(&f.Insecure, "insecure", false, "do not verify the host's certificate: anybody in between can read along")
 }
 
-// A Host is how one is reached.
+// A Host is how one is reached. Close it when done.
 type Host struct {
 	Endpoint    string
 	Config      *winrm.Config
@@ -53,7 +54,7 @@ type Host struct {
 	close       func()
 }
 
-// Close ends the demo host, if it is that.
+// Close ends the demo host, if it is that, and the logon.
 func (h *Host) Close() {
 	if h.close != nil {
 		h.close()
@@ -84,12 +85,18 @@ func (f *Flags) Host(name string, stderr io.Writer) (*Host, error) {
 	switch f.Auth {
 	case "negotiate":
 		h.Config.Auth = auth.Negotiate(auth.NTLM(h.Credentials))
+	case "kerberos":
+		kerb, err := kerberos.New(&kerberos.Config{Credentials: h.Credentials})
+		if err != nil {
+			return nil, err
+		}
+		h.Config.Auth, h.close = auth.Negotiate(kerb), func() { _ = kerb.Close() }
 	case "basic":
 		h.Config.Auth = auth.Basic(h.Credentials)
 	case "credssp":
 		h.Config.Auth = h.CredSSP()
 	default:
-		return nil, fmt.Errorf("-auth %s: not one of negotiate, basic, credssp", f.Auth)
+		return nil, fmt.Errorf("-auth %s: not one of negotiate, kerberos, basic, credssp", f.Auth)
 	}
 	return h, nil
 }
@@ -184,8 +191,11 @@ func Tell(w io.Writer, name string, err error, causes []winrm.Cause) {
 func Causes(w io.Writer, indent string, causes []winrm.Cause) {
 	for i, c := range causes {
 		label := fmt.Sprintf("candidate %d", i+1)
-		if c.Certain || len(causes) == 1 {
+		switch {
+		case c.Certain:
 			label = "cause"
+		case len(causes) == 1:
+			label = "candidate"
 		}
 		for _, l := range [][2]string{{label, c.Text + " [" + c.ID + "]"}, {"  check", c.Check}, {"  remedy", c.Remedy}} {
 			if l[1] != "" {
