@@ -39,8 +39,12 @@ func TestNoMachinePaths(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && d.Name() == ".git" {
+		switch {
+		case d.Name() != ".git":
+		case d.IsDir():
 			return fs.SkipDir
+		default:
+			return nil // of a linked worktree: it names the folder of the main one
 		}
 		if !d.Type().IsRegular() {
 			return nil

@@ -7,60 +7,123 @@ import (
 	"time"
 )
 
-// cost is what one operation of one contestant took.
+// ours is the name of this library among the contestants.
+const ours = "winrmkit"
+
+// A contestant does the work that a group measures.
+type contestant struct {
+	name string
+	op   func() error
+	// cpu is the processor time that its process has used; nil is this process,
+	// of which the allocations count too.
+	cpu func() time.Duration
+	// counts are further figures per operation, as totals so far.
+	counts map[string]func() int
+}
+
+// cost is what one operation took, by unit.
 type cost struct {
-	cpu           time.Duration
-	allocs, bytes float64
-	op            func() error
+	figures map[string]float64
+	op      func() error
 }
 
-// A group is a set of contestants that do the same work.
+// A group is a set of contestants that do the same work. section and row name it
+// in the table.
 type group struct {
-	names []string
-	costs map[string]cost
+	section, row string
+	names        []string
+	costs        map[string]cost
 }
 
-// run measures one contestant: op b.N times, after one round that warms it up.
+// Units of figures.
+const (
+	unitTime   = "time/op"
+	unitCPU    = "cpu-ns/op"
+	unitAllocs = "allocs/op"
+	unitBytes  = "B/op"
+	unitRate   = "MB/s"
+	unitPerMB  = "exchanges/MB"
+	unitWire   = "wire-bytes/byte"
+)
+
+// run measures op in this process.
 func (g *group) run(b *testing.B, name string, size int64, op func() error) {
 	b.Helper()
-	b.Run(name, func(b *testing.B) {
-		if err := op(); err != nil {
-			b.Fatal(err)
-		}
-		b.SetBytes(size)
-		b.ReportAllocs()
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		cpu := processTime()
-		b.ResetTimer()
-		for range b.N {
-			if err := op(); err != nil {
-				b.Fatal(err)
-			}
-		}
-		b.StopTimer()
-		cpu = processTime() - cpu
-		runtime.ReadMemStats(&after)
-		n := float64(b.N)
-		b.ReportMetric(float64(cpu)/n, "cpu-ns/op")
-		g.add(name, cost{
-			op:     op,
-			cpu:    cpu / time.Duration(b.N),
-			allocs: float64(after.Mallocs-before.Mallocs) / n,
-			bytes:  float64(after.TotalAlloc-before.TotalAlloc) / n,
-		})
-	})
+	g.measure(b, contestant{name: name, op: op}, size)
 }
 
-func (g *group) add(name string, c cost) {
+// measure does the operation b.N times, after one round that warms it up.
+func (g *group) measure(b *testing.B, c contestant, size int64) {
+	b.Helper()
+	var last cost
+	b.Run(c.name, func(b *testing.B) {
+		last = c.measured(b, size)
+		for unit, v := range last.figures {
+			if unit != unitTime && unit != unitAllocs && unit != unitBytes && unit != unitRate { // those are the framework's
+				b.ReportMetric(v, unit)
+			}
+		}
+	})
+	if last.op == nil {
+		return // filtered out by -bench, or failed
+	}
 	if g.costs == nil {
 		g.costs = make(map[string]cost)
 	}
-	if _, again := g.costs[name]; !again { // the framework repeats a run with a larger b.N
-		g.names = append(g.names, name)
+	g.names = append(g.names, c.name)
+	g.costs[c.name] = last
+	for unit, v := range last.figures {
+		figures.add(g.section, g.row, unit, c.name, v)
 	}
-	g.costs[name] = c
+}
+
+func (c contestant) measured(b *testing.B, size int64) cost {
+	if err := c.op(); err != nil {
+		b.Fatal(err)
+	}
+	inside := c.cpu == nil
+	if inside {
+		c.cpu = processTime
+		b.ReportAllocs()
+	}
+	b.SetBytes(size)
+	counted := make(map[string]int, len(c.counts))
+	for unit, total := range c.counts {
+		counted[unit] = total()
+	}
+	times := make([]time.Duration, 0, b.N)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	cpu := c.cpu()
+	b.ResetTimer()
+	for range b.N {
+		began := time.Now()
+		if err := c.op(); err != nil {
+			b.Fatal(err)
+		}
+		times = append(times, time.Since(began))
+	}
+	b.StopTimer()
+	cpu = c.cpu() - cpu
+	runtime.ReadMemStats(&after)
+	n := float64(b.N)
+	usual := median(times)
+	f := map[string]float64{unitTime: float64(usual)}
+	if cpu > 0 {
+		f[unitCPU] = float64(cpu) / n
+	}
+	if inside {
+		f[unitAllocs] = float64(after.Mallocs-before.Mallocs) / n
+		f[unitBytes] = float64(after.TotalAlloc-before.TotalAlloc) / n
+	}
+	if size > 0 {
+		f[unitRate] = float64(size) / usual.Seconds() / 1e6
+	}
+	for unit, total := range c.counts {
+		f[unit] = float64(total()-counted[unit]) / n
+	}
+	return cost{figures: f, op: c.op}
 }
 
 // floor fails the benchmark when another contestant allocates less than so many
@@ -68,11 +131,11 @@ func (g *group) add(name string, c cost) {
 // which are not, are only reported.
 func (g *group) floor(b *testing.B, base, other string, allocs float64) {
 	b.Helper()
-	ours, theirs := g.costs[base], g.costs[other]
-	if ours.allocs == 0 || theirs.allocs == 0 {
+	mine, theirs := g.costs[base].figures[unitAllocs], g.costs[other].figures[unitAllocs]
+	if mine == 0 || theirs == 0 {
 		return // filtered out by -bench, or nothing to compare
 	}
-	if ratio := theirs.allocs / ours.allocs; ratio < allocs {
+	if ratio := theirs / mine; ratio < allocs {
 		b.Errorf("%s allocates only %.2f times as often as %s, not %.2f times", other, ratio, base, allocs)
 	}
 }
@@ -80,7 +143,7 @@ func (g *group) floor(b *testing.B, base, other string, allocs float64) {
 // ratios reports every other contestant as a multiple of the base.
 func (g *group) ratios(b *testing.B, base string) {
 	b.Helper()
-	ours, measured := g.costs[base]
+	mine, measured := g.costs[base]
 	if !measured {
 		return // filtered out by -bench
 	}
@@ -93,15 +156,18 @@ func (g *group) ratios(b *testing.B, base string) {
 		b.Run("ratio/"+name, func(b *testing.B) {
 			b.ReportMetric(0, "ns/op") // not shown
 			if times == 0 {
-				times = compare(b, other.op, ours.op)
+				times = compare(b, other.op, mine.op)
 			}
 			b.ReportMetric(times, "x-time")
-			b.ReportMetric(other.allocs/max(ours.allocs, 1), "x-allocs")
-			b.ReportMetric(other.bytes/max(ours.bytes, 1), "x-bytes")
-			if ours.cpu > 0 && other.cpu > 0 {
-				b.ReportMetric(float64(other.cpu)/float64(ours.cpu), "x-cpu")
+			for _, unit := range []string{unitAllocs, unitBytes, unitCPU} {
+				if v, ok := other.figures[unit]; ok {
+					b.ReportMetric(v/max(mine.figures[unit], 1), "x-"+unit)
+				}
 			}
 		})
+		if times > 0 {
+			figures.add(g.section, g.row, unitRatio, name, times)
+		}
 	}
 }
 
@@ -111,7 +177,7 @@ func (g *group) ratios(b *testing.B, base string) {
 // collected.
 func compare(b *testing.B, other, base func() error) float64 {
 	b.Helper()
-	const most, limit = 100, 2 * time.Second
+	const most, limit = 100, time.Second
 	var slow, fast []time.Duration
 	began := time.Now()
 	for len(fast) < most && time.Since(began) < limit {
@@ -121,7 +187,7 @@ func compare(b *testing.B, other, base func() error) float64 {
 	return float64(median(slow)) / float64(median(fast))
 }
 
-func median(d []time.Duration) time.Duration {
+func median[T float64 | time.Duration](d []T) T {
 	slices.Sort(d)
 	return d[len(d)/2]
 }

@@ -2,110 +2,217 @@ package bench_test
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
 
-// serverVariable makes this program the server instead of the benchmarks. Its
-// value names the mechanism.
+// serverVariable makes this program a server instead of the benchmarks. Its
+// value is a serverConfig.
 const serverVariable = "WINRMKIT_BENCH_SERVER"
-
-// ntlmClosing is the mechanism "ntlm" with [closeSealed].
-const ntlmClosing = "ntlm-closing"
 
 const (
 	user     = "alice"
 	password = "Passw0rd!"
 )
 
-func TestMain(m *testing.M) {
-	if mechanism := os.Getenv(serverVariable); mechanism != "" {
-		serve(mechanism)
-		return
-	}
-	os.Exit(m.Run())
+// A serverConfig says what a child process serves.
+type serverConfig struct {
+	Mechanism string // a name of [mechanisms]
+	TLS       bool
+	Keytab    string // file
+	Hosts     int    // so many servers, each on a port of its own; 0 is one
+	Hooked    bool   // close each connection after a sealed message, see closeSealed
 }
 
-// A target is a server in a child process.
+// A target is one server.
 type target struct {
 	URL  string
 	Host string
 	Port int
+	CA   []byte // PEM, with TLS
+}
+
+// A child is the process of one or several servers.
+type child struct {
+	targets []target
+	mu      sync.Mutex
+	in      io.WriteCloser
+	out     *bufio.Reader
 }
 
 // startServer starts the child and stops it with the benchmark.
-func startServer(b *testing.B, mechanism string) target {
+func startServer(b testing.TB, c serverConfig) *child {
 	b.Helper()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverVariable+"="+mechanism)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
+	config, err := json.Marshal(c)
 	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serverVariable+"="+string(config))
+	cmd.Stderr = os.Stderr
+	p := &child{}
+	if p.in, err = cmd.StdinPipe(); err != nil {
 		b.Fatal(err)
 	}
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
 		b.Fatal(err)
 	}
+	p.out = bufio.NewReader(stdout)
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {
-		stdin.Close() // the child ends with its standard input
+		p.in.Close() // the child ends with its standard input
 		if err := cmd.Wait(); err != nil {
 			b.Error("server:", err)
 		}
 	})
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
+	if err := p.read(&p.targets); err != nil {
+		b.Fatal("server: ", err)
+	}
+	return p
+}
+
+func (p *child) read(v any) error {
+	line, err := p.out.ReadBytes('\n')
 	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, v)
+}
+
+// A report is what a child says of all its servers together.
+type report struct {
+	Exchanges, Connections, Commands, Logons int
+}
+
+// stats asks the child.
+func (p *child) stats(b testing.TB) report {
+	b.Helper()
+	r, err := p.ask("stats")
+	if err != nil {
+		b.Fatal("server: ", err)
+	}
+	return r
+}
+
+// ask gives an order: "stats", or "release", which lets commands go that hold.
+func (p *child) ask(order string) (r report, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err = fmt.Fprintln(p.in, order); err != nil {
+		return r, err
+	}
+	err = p.read(&r)
+	return r, err
+}
+
+// caFile is the authority of a TLS server as a file.
+func (t target) caFile(b testing.TB) string {
+	b.Helper()
+	if len(t.CA) == 0 {
+		return ""
+	}
+	name := filepath.Join(b.TempDir(), "ca.pem")
+	if err := os.WriteFile(name, t.CA, 0o600); err != nil {
 		b.Fatal(err)
 	}
-	var t target
-	if err := json.Unmarshal(line, &t); err != nil {
-		b.Fatal(err)
+	return name
+}
+
+// --- the child ---
+
+func serve(config string) {
+	var c serverConfig
+	must(json.Unmarshal([]byte(config), &c))
+	release := make(chan struct{})
+	var servers []*winrmtest.Server
+	var targets []target
+	for range max(c.Hosts, 1) {
+		srv := newServer(c, release)
+		defer srv.Close()
+		servers = append(servers, srv)
+		targets = append(targets, targetOf(srv))
+	}
+	out := json.NewEncoder(os.Stdout)
+	must(out.Encode(targets))
+	orders := bufio.NewScanner(os.Stdin)
+	for orders.Scan() {
+		if orders.Text() == "release" {
+			close(release)
+		}
+		must(out.Encode(reportOf(servers)))
+	}
+}
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func newServer(c serverConfig, release <-chan struct{}) *winrmtest.Server {
+	srv := winrmtest.NewUnstartedServer(winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 { return handle(p, release) }))
+	srv.Users = map[string]string{user: password}
+	srv.Mechanisms = mechanisms(c)
+	// Every command counts for the quota until its shell goes.
+	srv.Settings = map[string]string{"Service/MaxConcurrentOperationsPerUser": "4294967295"}
+	srv.AllowUnencrypted = c.Mechanism == "kerberos-clear"
+	if c.Hooked {
+		srv.Hook = closeSealed
+	}
+	if c.TLS {
+		srv.StartTLS()
+	} else {
+		srv.Start()
+	}
+	return srv
+}
+
+func targetOf(srv *winrmtest.Server) target {
+	u, err := url.Parse(srv.URL)
+	must(err)
+	host, port, err := net.SplitHostPort(u.Host)
+	must(err)
+	n, err := strconv.Atoi(port)
+	must(err)
+	t := target{URL: srv.URL, Host: host, Port: n}
+	if srv.Certificate() != nil {
+		conn, err := tls.Dial("tcp", u.Host, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it tells whom to trust
+		must(err)
+		defer conn.Close()
+		chain := conn.ConnectionState().PeerCertificates
+		t.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1].Raw})
 	}
 	return t
 }
 
-// serve is the child.
-func serve(mechanism string) {
-	srv := winrmtest.NewUnstartedServer(winrmtest.HandlerFunc(handle))
-	srv.Users = map[string]string{user: password}
-	srv.Mechanisms = mechanisms(mechanism)
-	// Every command counts for the quota until its shell goes.
-	srv.Settings = map[string]string{"Service/MaxConcurrentOperationsPerUser": "4294967295"}
-	if mechanism == ntlmClosing {
-		srv.Hook = closeSealed
+func reportOf(servers []*winrmtest.Server) (r report) {
+	for _, srv := range servers {
+		s := srv.Stats()
+		for _, n := range s.Exchanges {
+			r.Exchanges += n
+		}
+		r.Connections += s.Connections
+		r.Commands += s.Commands
+		r.Logons += s.Logons
 	}
-	srv.Start()
-	defer srv.Close()
-
-	u, err := url.Parse(srv.URL)
-	if err != nil {
-		panic(err)
-	}
-	host, port, err := net.SplitHostPort(u.Host)
-	if err != nil {
-		panic(err)
-	}
-	n, err := strconv.Atoi(port)
-	if err != nil {
-		panic(err)
-	}
-	if err := json.NewEncoder(os.Stdout).Encode(target{URL: srv.URL, Host: host, Port: n}); err != nil {
-		panic(err)
-	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	return r
 }
 
 // closeSealed ends the connection with every sealed message. On a connection that
@@ -118,19 +225,28 @@ func closeSealed(x *winrmtest.Exchange) *winrmtest.Fault {
 	return nil
 }
 
-func mechanisms(name string) []winrmtest.Mechanism {
-	switch name {
+func mechanisms(c serverConfig) []winrmtest.Mechanism {
+	switch c.Mechanism {
 	case "basic":
 		return []winrmtest.Mechanism{winrmtest.Basic()}
-	case "ntlm", ntlmClosing:
+	case "ntlm":
 		return []winrmtest.Mechanism{winrmtest.NTLM()}
+	case "kerberos", "kerberos-clear":
+		keytab, err := os.ReadFile(c.Keytab)
+		must(err)
+		m, err := winrmtest.NegotiateKerberos(keytab)
+		must(err)
+		return []winrmtest.Mechanism{m}
+	case "credssp":
+		return []winrmtest.Mechanism{winrmtest.CredSSP(winrmtest.CredSSPOptions{})}
 	default:
-		panic("unknown mechanism " + name)
+		panic("unknown mechanism " + c.Mechanism)
 	}
 }
 
-// handle knows "echo ..." and "zeros N".
-func handle(p *winrmtest.Proc) uint32 {
+// handle knows "echo ...", "zeros N", which writes, "sink", which reads all there
+// is and says how much it was, and "hold", which ends when it is released.
+func handle(p *winrmtest.Proc, release <-chan struct{}) uint32 {
 	words := strings.Fields(p.Line)
 	switch words[0] {
 	case "echo":
@@ -150,6 +266,21 @@ func handle(p *winrmtest.Proc) uint32 {
 			n -= int64(m)
 		}
 		return 0
+	case "sink":
+		n, err := io.Copy(io.Discard, p.Stdin)
+		if err != nil {
+			return 1
+		}
+		fmt.Fprint(p.Stdout, n)
+		return 0
+	case "hold":
+		select {
+		case <-release:
+			fmt.Fprintln(p.Stdout, "released")
+			return 0
+		case <-p.Context().Done():
+			return 1
+		}
 	}
 	return 9009
 }
