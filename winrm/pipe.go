@@ -1,6 +1,7 @@
 package winrm
 
 import (
+	"context"
 	"io"
 	"sync"
 )
@@ -19,6 +20,9 @@ type outputPipe struct {
 	off    int
 	ended  bool // by the writer
 	closed bool // by the reader
+
+	onDemand bool // the writer is to wait for somebody who wants to read
+	readers  int  // who wait for data
 }
 
 func newOutputPipe() *outputPipe {
@@ -56,9 +60,12 @@ func (p *outputPipe) Write(data []byte) (int, error) {
 func (p *outputPipe) Read(dst []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.readers++
+	p.cond.Broadcast()
 	for p.off == len(p.buf) && !p.ended && !p.closed && len(dst) > 0 {
 		p.cond.Wait()
 	}
+	p.readers--
 	switch {
 	case p.closed:
 		return 0, io.ErrClosedPipe
@@ -69,6 +76,31 @@ func (p *outputPipe) Read(dst []byte) (int, error) {
 		return n, nil
 	}
 	return 0, io.EOF
+}
+
+// setOnDemand says whether the output is fetched only when somebody waits for it.
+func (p *outputPipe) setOnDemand(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onDemand = on
+	p.cond.Broadcast()
+}
+
+// demand waits until output is to be fetched. It reports false when ctx ended
+// before that.
+func (p *outputPipe) demand(ctx context.Context) bool {
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.cond.Broadcast()
+	})
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.onDemand && p.readers == 0 && !p.closed && ctx.Err() == nil {
+		p.cond.Wait()
+	}
+	return ctx.Err() == nil
 }
 
 // Close ends reading.

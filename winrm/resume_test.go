@@ -19,6 +19,9 @@ import (
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
 
+// block is what is compared of files that were begun.
+const block = 120 << 10
+
 // onePiece is what may be sent again after an interruption: what one Send holds
 // of the file, and the piece of the file that had not been written whole.
 const onePiece = 512000 + 256<<10
@@ -185,7 +188,10 @@ func TestForeignPart(t *testing.T) {
 		require.NoError(t, err)
 		want := int64(0)
 		if bytes.HasPrefix(data, content) {
-			want = int64(len(content))
+			want = int64(len(content)) / block * block
+			if len(content) == len(data) {
+				want = int64(len(data))
+			}
 		}
 		assert.Equal(t, want, res.Resumed)
 		got, err := d.ReadFile(`C:\f`)
