@@ -130,7 +130,7 @@ func (c *Client) startAgent(ctx context.Context, helper bool) (*fileAgent, error
 		return nil, err
 	}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	out := newOutputPipe()
+	out := newOutputPipe(2 * fileagent.BlockSize)
 	kill := func() {
 		cancel()
 		out.setOnDemand(false) // its end is wanted
@@ -201,6 +201,8 @@ func (p *fileAgents) put(a *fileAgent) {
 		p.mu.Unlock()
 		a.retire()
 	})
+	a.buf = nil
+	a.cmd.run.stdin.rest()
 	p.idle = append(p.idle, a)
 }
 

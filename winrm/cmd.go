@@ -253,7 +253,7 @@ func (c *Cmd) StdoutPipe() (io.ReadCloser, error) {
 	if err := c.unset(c.Stdout != nil, "Stdout"); err != nil {
 		return nil, err
 	}
-	p := newOutputPipe()
+	p := newOutputPipe(pipeSize)
 	c.Stdout = p
 	c.pipes = append(c.pipes, p.writer())
 	return p, nil
@@ -265,7 +265,7 @@ func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
 	if err := c.unset(c.Stderr != nil, "Stderr"); err != nil {
 		return nil, err
 	}
-	p := newOutputPipe()
+	p := newOutputPipe(pipeSize)
 	c.Stderr = p
 	c.pipes = append(c.pipes, p.writer())
 	return p, nil

@@ -198,9 +198,6 @@ func (d *download) stream(a *fileAgent) (err error) {
 		if len(ahead) == 0 {
 			return nil
 		}
-		if a != d.a {
-			a.setHelper(len(ahead) == 1) // then nothing comes after this range
-		}
 		if k, content, err := a.next("download", d.path); err != nil {
 			return err
 		} else if k != fileagent.Part {
@@ -251,7 +248,7 @@ type hashedPart struct {
 // hashPart hashes the part file while it grows.
 func (d *download) hashPart() hashedPart {
 	h := sha256.New()
-	buf := make([]byte, fileagent.PieceSize)
+	buf := make([]byte, fileagent.BlockSize)
 	for at := int64(0); at < d.todo.size; {
 		known, ok := d.todo.await(at)
 		if !ok {

@@ -67,6 +67,14 @@ func (p *stdinPump) add(message []byte, sent func()) {
 	p.queue.messages = append(p.queue.messages, inputMessage{len(message), sent})
 }
 
+// rest says that nothing will be sent for a while.
+func (p *stdinPump) rest() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lean = true
+	p.cond.Broadcast()
+}
+
 // end ends the input.
 func (p *stdinPump) end() {
 	p.mu.Lock()

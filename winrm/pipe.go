@@ -14,6 +14,8 @@ const pipeSize = 1 << 20
 // outputPipe is a pipe with a limited memory. Closing the reading side makes
 // writes fail; closing the writing side lets the rest be read.
 type outputPipe struct {
+	size int // at most
+
 	mu     sync.Mutex
 	cond   *sync.Cond
 	buf    []byte
@@ -25,8 +27,8 @@ type outputPipe struct {
 	readers  int  // who wait for data
 }
 
-func newOutputPipe() *outputPipe {
-	p := new(outputPipe)
+func newOutputPipe(size int) *outputPipe {
+	p := &outputPipe{size: size}
 	p.cond = sync.NewCond(&p.mu)
 	return p
 }
@@ -37,7 +39,7 @@ func (p *outputPipe) Write(data []byte) (int, error) {
 	defer p.mu.Unlock()
 	written := 0
 	for len(data) > 0 {
-		for len(p.buf)-p.off >= pipeSize && !p.closed && !p.ended {
+		for len(p.buf)-p.off >= p.size && !p.closed && !p.ended {
 			p.cond.Wait()
 		}
 		if p.closed || p.ended {
@@ -47,7 +49,7 @@ func (p *outputPipe) Write(data []byte) (int, error) {
 			p.buf = p.buf[:copy(p.buf, p.buf[p.off:])]
 			p.off = 0
 		}
-		n := min(pipeSize-len(p.buf), len(data))
+		n := min(p.size-len(p.buf), len(data))
 		p.buf = append(p.buf, data[:n]...)
 		data = data[n:]
 		written += n
@@ -97,7 +99,7 @@ func (p *outputPipe) demand(ctx context.Context) bool {
 	defer stop()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for p.onDemand && p.readers == 0 && !p.closed && ctx.Err() == nil {
+	for p.onDemand && (p.readers == 0 || p.off < len(p.buf)) && !p.closed && ctx.Err() == nil {
 		p.cond.Wait()
 	}
 	return ctx.Err() == nil

@@ -101,6 +101,7 @@ type stdinPump struct {
 	cond    *sync.Cond
 	buf     []byte // read, not yet sent
 	queue   inputQueue
+	lean    bool // let go of memory when there is nothing to send
 	eof     bool
 	err     error // of the reader, not io.EOF
 	stopped bool
@@ -165,6 +166,9 @@ func (p *stdinPump) next(spare []byte) (data []byte, sent []func(), end, ok bool
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.buf) == 0 && !p.eof && !p.stopped {
+		if p.lean {
+			p.buf, spare, p.lean = nil, nil, false
+		}
 		p.cond.Wait()
 	}
 	if p.stopped {

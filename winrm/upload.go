@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -230,7 +231,7 @@ func (k *packer) append(dst, piece []byte) []byte {
 // pack returns nil if it does not pay. What it returns is valid until the next call.
 func (k *packer) pack(piece []byte) []byte {
 	switch {
-	case k.off || len(piece) < 512:
+	case k.off || len(piece) < 512 || dense(piece):
 	case k.skip > 0:
 		k.skip--
 	default:
@@ -254,6 +255,27 @@ func (k *packer) pack(piece []byte) []byte {
 		}
 	}
 	return nil
+}
+
+// dense reports whether a piece looks like one that does not become smaller: random,
+// encrypted, compressed already. To find that out is much cheaper than to try.
+func dense(piece []byte) bool {
+	const sample, full = 16 << 10, 7.95 // bits a byte; of random bytes such a sample has 7.99
+	if len(piece) < sample {
+		return false
+	}
+	var counts [256]int
+	for _, b := range piece[len(piece)/2-sample/2:][:sample] {
+		counts[b]++
+	}
+	entropy := 0.0
+	for _, n := range counts {
+		if n > 0 {
+			p := float64(n) / sample
+			entropy -= p * math.Log2(p)
+		}
+	}
+	return entropy > full
 }
 
 // A shortBuffer refuses to become longer than its limit.

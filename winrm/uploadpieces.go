@@ -27,12 +27,15 @@ type pieceUpload struct {
 	h      hash.Hash // of the bytes before hashed
 	hashed int64
 	buf    []byte
+
+	packing sync.Mutex
+	pack    packer // one for all streams: it takes a megabyte
 }
 
 func (a *fileAgent) uploadPieces(ctx context.Context, s *source, p winpath.Path) (*CopyResult, error) {
 	u := &pieceUpload{
 		a: a, s: s, q: s.request(p), path: p.Full, todo: newPieces(s.size),
-		h: sha256.New(), buf: make([]byte, fileagent.BlockSize),
+		h: sha256.New(), buf: make([]byte, fileagent.BlockSize), pack: packer{off: s.opt.NoCompression},
 	}
 	if err := a.query(u.q); err != nil {
 		return nil, err
@@ -161,7 +164,6 @@ func (u *pieceUpload) read(b []byte, off int64) error {
 func (u *pieceUpload) stream(a *fileAgent) error {
 	frame := make([]byte, 5+fileagent.MaxFrame) // the content is read to its place
 	content := frame[5+fileagent.PieceHead:]
-	pack := packer{off: u.s.opt.NoCompression}
 	var before *piece
 	for {
 		pc, err := u.next(content)
@@ -176,13 +178,7 @@ func (u *pieceUpload) stream(a *fileAgent) error {
 		if a == u.a {
 			known = u.todo.known()
 		}
-		var message []byte
-		if packed := pack.pack(content[:pc.n]); packed != nil {
-			a.buf = fileagent.AppendPiece(a.buf[:0], fileagent.Packed, pc.off, known, packed)
-			message = a.buf
-		} else {
-			message = fileagent.AppendPiece(frame[:0], fileagent.Piece, pc.off, known, content[:pc.n])
-		}
+		message := u.appendPiece(frame[:0], pc, known, content[:pc.n])
 		earlier := before
 		err = a.cmd.run.stdin.put(message, func() {
 			u.s.progress.add(pc.n)
@@ -200,6 +196,16 @@ func (u *pieceUpload) stream(a *fileAgent) error {
 			before = pc
 		}
 	}
+}
+
+// appendPiece makes a frame of a piece. dst is where content already has its place.
+func (u *pieceUpload) appendPiece(dst []byte, pc *piece, known int64, content []byte) []byte {
+	u.packing.Lock()
+	defer u.packing.Unlock()
+	if packed := u.pack.pack(content); packed != nil {
+		return fileagent.AppendPiece(dst, fileagent.Packed, pc.off, known, packed)
+	}
+	return fileagent.AppendPiece(dst, fileagent.Piece, pc.off, known, content)
 }
 
 // unheard explains why an agent takes no more.
