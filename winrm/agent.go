@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,7 +20,7 @@ const (
 	agentLinger = 10 * time.Second
 	// agentIdle is after how long the host ends an agent whose client has gone.
 	agentIdle = 3 * time.Minute
-	maxIdle   = 2
+	maxIdle   = 4
 )
 
 // A fileAgent is the script of package fileagent, running on the host in a shell
@@ -28,9 +30,11 @@ type fileAgent struct {
 	shell  *Shell
 	cmd    *Cmd
 	kill   context.CancelFunc
-	in     io.WriteCloser
+	out    *outputPipe
 	frames *fileagent.Reader
 	buf    []byte // for frames to send
+	helper bool   // what it says is fetched only when somebody waits for it
+	spent  bool   // it ends by itself
 
 	home  string // asked for when needed
 	timer *time.Timer
@@ -63,18 +67,26 @@ func (c *Client) withAgent(ctx context.Context, name string, fn func(*fileAgent,
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	a := c.agents.take()
+	a := c.agents.take(false)
 	if a == nil {
 		var err error
-		if a, err = c.startAgent(ctx); err != nil {
+		if a, err = c.startAgent(ctx, false); err != nil {
 			return err
 		}
 	}
+	return a.work(ctx, func() error {
+		p, err := a.resolve(name)
+		if err == nil {
+			err = fn(a, p)
+		}
+		return err
+	})
+}
+
+// work calls fn, which uses the agent, and puts the agent away.
+func (a *fileAgent) work(ctx context.Context, fn func() error) error {
 	stop := context.AfterFunc(ctx, a.kill)
-	p, err := a.resolve(name)
-	if err == nil {
-		err = fn(a, p)
-	}
+	err := fn()
 	intact := stop()
 	var file *FileError
 	var local *localError
@@ -85,9 +97,9 @@ func (c *Client) withAgent(ctx context.Context, name string, fn func(*fileAgent,
 		a.discard()
 		return both(ctx.Err(), err)
 	case err == nil, errors.As(err, &file):
-		c.agents.put(a)
+		a.client.agents.put(a)
 	case errors.As(err, &local) && local.intact:
-		c.agents.put(a)
+		a.client.agents.put(a)
 		return local.err
 	default:
 		a.discard()
@@ -108,7 +120,7 @@ type localError struct {
 func (e *localError) Error() string { return e.err.Error() }
 func (e *localError) Unwrap() error { return e.err }
 
-func (c *Client) startAgent(ctx context.Context) (*fileAgent, error) {
+func (c *Client) startAgent(ctx context.Context, helper bool) (*fileAgent, error) {
 	opts := c.cfg.Shell
 	if opts.IdleTimeout == 0 {
 		opts.IdleTimeout = agentIdle
@@ -118,37 +130,50 @@ func (c *Client) startAgent(ctx context.Context) (*fileAgent, error) {
 		return nil, err
 	}
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	a := &fileAgent{client: c, shell: shell, kill: cancel}
-	a.cmd = c.PowerShell(own, fileagent.Script)
-	a.cmd.Shell, a.cmd.strict = shell, true
-	in, err := a.cmd.StdinPipe()
-	if err != nil {
+	out := newOutputPipe(2 * fileagent.BlockSize)
+	kill := func() {
 		cancel()
-		return nil, err
+		out.setOnDemand(false) // its end is wanted
 	}
-	out, err := a.cmd.StdoutPipe()
-	if err == nil {
-		a.in, a.frames = in, fileagent.NewReader(out, fileagent.MaxReply)
-		err = a.cmd.Start()
-	}
-	if err != nil {
+	a := &fileAgent{client: c, shell: shell, kill: kill, out: out}
+	a.frames = fileagent.NewReader(a.out, fileagent.MaxReply)
+	a.setHelper(helper)
+	a.cmd = c.PowerShell(own, fileagent.Script)
+	a.cmd.Shell, a.cmd.strict, a.cmd.messages = shell, true, true
+	a.cmd.Stdin, a.cmd.Stdout, a.cmd.pipes = http.NoBody, a.out, []io.Closer{a.out.writer()}
+	if err := a.cmd.Start(); err != nil {
 		cancel()
 		return nil, errors.Join(err, shell.Close())
 	}
 	return a, nil
 }
 
-// take returns an idle agent that still runs, nil if there is none.
-func (p *fileAgents) take() *fileAgent {
+// setHelper says whether the agent helps another one: then no request waits for what
+// it says as long as nobody reads it.
+func (a *fileAgent) setHelper(on bool) {
+	a.helper = on
+	a.out.setOnDemand(on)
+}
+
+// take returns an idle agent that still runs, nil if there is none. As a helper only
+// one will do that was one before: a request may still be waiting for what others
+// say, and would take a connection from the copy.
+func (p *fileAgents) take(helper bool) *fileAgent {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.idle) > 0 {
-		a := p.idle[len(p.idle)-1]
-		p.idle = p.idle[:len(p.idle)-1]
-		if a.timer.Stop() && !a.cmd.run.isDone() {
-			return a
+	for _, kind := range []bool{helper, true} {
+		for i := len(p.idle) - 1; i >= 0; i-- {
+			a := p.idle[i]
+			if a.helper != kind {
+				continue
+			}
+			p.idle = slices.Delete(p.idle, i, i+1)
+			if a.timer.Stop() && !a.cmd.run.isDone() {
+				a.setHelper(helper)
+				return a
+			}
+			a.discard()
 		}
-		a.discard()
 	}
 	return nil
 }
@@ -157,7 +182,11 @@ func (p *fileAgents) take() *fileAgent {
 func (p *fileAgents) put(a *fileAgent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.idle) >= maxIdle {
+	switch {
+	case a.spent:
+		a.discard()
+		return
+	case len(p.idle) >= maxIdle:
 		a.retire()
 		return
 	}
@@ -172,11 +201,20 @@ func (p *fileAgents) put(a *fileAgent) {
 		p.mu.Unlock()
 		a.retire()
 	})
+	a.buf = nil
+	a.cmd.run.stdin.rest()
 	p.idle = append(p.idle, a)
 }
 
 // retire lets the agent end, in the background.
-func (a *fileAgent) retire() { a.end(func() { _ = a.in.Close() }) }
+func (a *fileAgent) retire() { a.end(a.hangUp) }
+
+// hangUp ends the input of the agent, and with that the agent. What it still says is
+// fetched.
+func (a *fileAgent) hangUp() {
+	a.cmd.run.stdin.end()
+	a.out.setOnDemand(false)
+}
 
 // discard ends the agent at once, in the background.
 func (a *fileAgent) discard() { a.end(a.kill) }
@@ -208,16 +246,16 @@ func (a *fileAgent) broken(err error) error {
 		a.kill()
 		return &AgentError{Err: err}
 	}
-	_ = a.in.Close()
+	a.hangUp()
 	if ended := a.wait(); ended != nil {
 		return &AgentError{Err: ended}
 	}
 	return &AgentError{Err: fmt.Errorf("it has ended: %w", err)}
 }
 
-// write sends frames.
+// write sends frames, which go together or not at all.
 func (a *fileAgent) write(frames []byte) error {
-	if _, err := a.in.Write(frames); err != nil {
+	if err := a.cmd.run.stdin.put(frames, nil); err != nil {
 		return a.broken(err)
 	}
 	return nil

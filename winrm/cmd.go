@@ -100,6 +100,7 @@ type Cmd struct {
 
 	wantJSON  bool              // set by RunJSON
 	strict    bool              // lost output ends the command
+	messages  bool              // the input comes by stdinPump.put; Stdin is only a sign that there is some
 	frame     *powershell.Frame // of Script
 	frameHead []byte            // what it reads from stdin
 
@@ -252,7 +253,7 @@ func (c *Cmd) StdoutPipe() (io.ReadCloser, error) {
 	if err := c.unset(c.Stdout != nil, "Stdout"); err != nil {
 		return nil, err
 	}
-	p := newOutputPipe()
+	p := newOutputPipe(pipeSize)
 	c.Stdout = p
 	c.pipes = append(c.pipes, p.writer())
 	return p, nil
@@ -264,7 +265,7 @@ func (c *Cmd) StderrPipe() (io.ReadCloser, error) {
 	if err := c.unset(c.Stderr != nil, "Stderr"); err != nil {
 		return nil, err
 	}
-	p := newOutputPipe()
+	p := newOutputPipe(pipeSize)
 	c.Stderr = p
 	c.pipes = append(c.pipes, p.writer())
 	return p, nil

@@ -154,14 +154,13 @@ func (t *treeCopy) file(name string, p winpath.Path) error {
 		return t.local(err)
 	}
 	s := &source{r: f, size: info.Size()}
-	s.seek, _ = f.(io.Seeker)
+	s.at, _ = f.(io.ReaderAt)
 	if !t.opt.NoTimes {
 		// Trees without times, such as those of package embed, have no
 		// permissions that mean anything either.
 		s.modified = info.ModTime()
 		s.readOnly = info.Mode().Perm()&0o200 == 0 && !s.modified.IsZero()
 	}
-	s.resume = !t.opt.NoResume && s.seek != nil && s.size > smallFile
 	s.prepare(name, t.opt)
 	if s.size > smallFile {
 		return t.large(s, p)
@@ -170,7 +169,7 @@ func (t *treeCopy) file(name string, p winpath.Path) error {
 	if err := t.a.query(s.request(p)); err != nil {
 		return err
 	}
-	_, err = t.a.sendContent(s, sha256.New(), 0, nil)
+	_, err = t.a.sendContent(s, sha256.New(), nil)
 	return err
 }
 
@@ -183,6 +182,6 @@ func (t *treeCopy) large(s *source, p winpath.Path) error {
 	if t.failed.Load() {
 		return fs.SkipAll
 	}
-	_, err := t.a.upload(s, p)
+	_, err := t.a.upload(t.ctx, s, p)
 	return err
 }

@@ -13,15 +13,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	"github.com/winrmkit/winrmkit/internal/fileagent"
 	"github.com/winrmkit/winrmkit/internal/winpath"
 )
 
+// firstRead is how much of a file is asked for before its size is known.
+const firstRead = 22 * fileagent.PieceSize
+
 // Download copies a file from the host. If dst ends with a separator, the name
 // of src is appended. It keeps the promises of [Client.Upload] on this side:
-// under the name dst there is the old file or the whole new one, and an
-// interrupted download is taken up by the next one to the same dst.
+// under the name dst there is the old file or the whole new one, and an interrupted
+// download is taken up by the next one to the same dst, which asks for nothing again
+// but what was in one answer to each of its streams and the block of 120 kB that this
+// had begun: 512000 bytes together.
 func (c *Client) Download(ctx context.Context, src, dst string, opt *CopyOptions) (*CopyResult, error) {
 	if opt == nil {
 		opt = &CopyOptions{}
@@ -31,8 +37,12 @@ func (c *Client) Download(ctx context.Context, src, dst string, opt *CopyOptions
 	}
 	var out *CopyResult
 	err := c.withAgent(ctx, src, func(a *fileAgent, p winpath.Path) error {
-		d := &download{a: a, src: src, dst: dst, opt: opt, h: sha256.New()}
-		err := d.run(p)
+		d := &download{a: a, src: src, dst: dst, opt: opt, path: p.Full}
+		run := d.toPart
+		if opt.Target != nil {
+			run = d.toTarget
+		}
+		err := run(ctx)
 		out = d.result
 		return err
 	})
@@ -46,125 +56,87 @@ func (c *Client) Download(ctx context.Context, src, dst string, opt *CopyOptions
 type download struct {
 	a        *fileAgent
 	src, dst string
+	path     string // of src on the host
 	opt      *CopyOptions
-	w        io.Writer
-	part     *os.File // nil with opt.Target
-	h        hash.Hash
-	at       int64
 	progress *progress
 	info     fileInfo
 	result   *CopyResult
+
+	// Of a download to a file.
+	part *os.File
+	todo *pieces
+	want atomic.Pointer[string] // the hash that the host has computed
 }
 
-func (d *download) run(p winpath.Path) error {
-	q := &fileagent.Request{Op: fileagent.OpRead, Path: p.Full, Count: -1, Compress: !d.opt.NoCompression}
-	d.w = d.opt.Target
-	if d.w == nil {
-		if err := d.openPart(q); err != nil {
-			return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
-		}
-		d.w = d.part
-		defer d.part.Close() //nolint:errcheck // closed with its error checked on success
-	}
-	if err := d.a.query(q); err != nil {
+// toTarget copies in order, to a writer.
+func (d *download) toTarget(context.Context) error {
+	if err := d.ask(d.a, 0, -1, false); err != nil {
 		return err
 	}
-	if err := d.begin(p, q.Offset); err != nil {
-		if d.part != nil && q.Offset == 0 {
-			_ = os.Remove(d.part.Name()) // nothing in it
-		}
+	if err := d.begin(d.a); err != nil {
 		return err
 	}
-	want, err := d.a.receive(d.h, d.write, "download", p.Full)
-	if err != nil {
-		return err
-	}
-	if hex.EncodeToString(d.h.Sum(nil)) != want {
-		if d.part != nil {
-			_ = os.Remove(d.part.Name())
-		}
-		return &FileError{Op: "download", Path: d.src, Code: 0x80070017, Message: "the SHA-256 of what arrived is not that of what was sent"}
-	}
-	if d.part != nil {
-		if err := d.finish(); err != nil {
-			return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
-		}
-	}
-	d.result = &CopyResult{Size: d.at, Resumed: d.progress.p.Resumed}
-	d.h.Sum(d.result.SHA256[:0])
-	d.progress.done(d.at)
-	return nil
-}
-
-// openPart opens the part file and asks for what it does not have.
-func (d *download) openPart(q *fileagent.Request) error {
-	if info, err := os.Stat(d.dst); err == nil && info.IsDir() {
-		return &os.PathError{Op: "write", Path: d.dst, Err: errors.New("is a directory")}
-	}
-	abs, err := filepath.Abs(d.dst)
-	if err != nil {
-		return err
-	}
-	flags := os.O_RDWR | os.O_CREATE
-	if d.opt.NoResume {
-		flags |= os.O_TRUNC
-	}
-	d.part, err = os.OpenFile(filepath.Join(filepath.Dir(abs), partKey(abs)+".part"), flags, 0o666)
-	if err != nil {
-		return err
-	}
-	h := sha256.New()
-	n, err := io.Copy(h, d.part)
-	if err != nil {
-		return errors.Join(err, d.part.Close())
-	}
-	if n > 0 {
-		q.Offset, q.Prefix = n, hex.EncodeToString(h.Sum(nil))
-		d.h = h
-	}
-	return nil
-}
-
-// begin takes the first part of the reply: what the host has, and from where on
-// it sends.
-func (d *download) begin(p winpath.Path, asked int64) error {
-	_, content, err := d.a.next("download", p.Full)
-	if err != nil {
-		return err
-	}
-	var first fileagent.Answer
-	if err := d.a.answer(content, &first); err != nil {
-		return err
-	}
-	if first.Info == nil || first.Offset != 0 && first.Offset != asked {
-		return &AgentError{Err: errors.New("it sends something else")}
-	}
-	d.info = fileInfo{*first.Info}
 	d.progress = newProgress(d.src, d.info.Size(), d.opt.Progress)
-	d.progress.resume(first.Offset)
-	if d.at = first.Offset; asked > 0 && first.Offset == 0 {
-		d.h.Reset()
-		_, err = d.part.Seek(0, io.SeekStart)
-		if err == nil {
-			err = d.part.Truncate(0)
+	h := sha256.New()
+	size := int64(0)
+	want, err := d.a.receive(func(p []byte) error {
+		h.Write(p)
+		size += int64(len(p))
+		n, err := d.opt.Target.Write(p)
+		if err == nil && n < len(p) {
+			err = io.ErrShortWrite
 		}
 		if err != nil {
 			return &localError{err: fmt.Errorf("winrm: download: %w", err)}
 		}
+		d.progress.add(int64(n))
+		return nil
+	}, "download", d.path)
+	if err != nil {
+		return err
 	}
+	return d.verify(h, want, size)
+}
+
+// ask asks an agent for a range.
+func (d *download) ask(a *fileAgent, off, n int64, noHash bool) error {
+	return a.query(&fileagent.Request{
+		Op: fileagent.OpRead, Path: d.path, Offset: off, Count: n, NoHash: noHash, Compress: !d.opt.NoCompression,
+	})
+}
+
+// begin takes the first part of a reply: what the host has.
+func (d *download) begin(a *fileAgent) error {
+	k, content, err := a.next("download", d.path)
+	if err != nil {
+		return err
+	}
+	var first fileagent.Answer
+	if err := a.answer(content, &first); err != nil {
+		return err
+	}
+	if k != fileagent.Part || first.Info == nil {
+		a.kill()
+		return &AgentError{Err: errors.New("it sends something else")}
+	}
+	d.info = fileInfo{*first.Info}
 	return nil
 }
 
-func (d *download) write(p []byte) error {
-	n, err := d.w.Write(p)
-	if err == nil && n < len(p) {
-		err = io.ErrShortWrite
+// verify compares the hashes of both sides.
+func (d *download) verify(h hash.Hash, want string, size int64) error {
+	if hex.EncodeToString(h.Sum(nil)) != want {
+		return &FileError{Op: "download", Path: d.src, Code: 0x80070017, Message: "the SHA-256 of what arrived is not that of what was sent"}
 	}
-	if err != nil {
-		return &localError{err: fmt.Errorf("winrm: download: %w", err)}
+	d.result = &CopyResult{Size: size, Resumed: d.progress.p.Resumed}
+	h.Sum(d.result.SHA256[:0])
+	if d.part != nil {
+		if err := d.finish(); err != nil {
+			d.result = nil
+			return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
+		}
 	}
-	d.at += int64(n)
-	d.progress.at(d.at)
+	d.progress.done(size)
 	return nil
 }
 
@@ -194,7 +166,7 @@ func (d *download) finish() error {
 
 // receive reads the content of a file and returns the hash that the host has
 // computed.
-func (a *fileAgent) receive(h hash.Hash, write func([]byte) error, op, path string) (string, error) {
+func (a *fileAgent) receive(write func([]byte) error, op, path string) (string, error) {
 	var unpack unpacker
 	for {
 		k, content, err := a.next(op, path)
@@ -216,7 +188,6 @@ func (a *fileAgent) receive(h hash.Hash, write func([]byte) error, op, path stri
 			a.kill()
 			return "", &AgentError{Err: &fileagent.FrameError{Kind: k, Length: uint32(len(content))}}
 		}
-		h.Write(content)
 		if err := write(content); err != nil {
 			return "", err
 		}

@@ -39,6 +39,7 @@ type execution struct {
 	stdin          *stdinPump     // nil without Stdin
 	script         *scriptStreams // of a script
 	strict         bool           // what comes after lost output is of no use
+	demand         *outputPipe    // of stdout, if it may be left unread for long
 	pipes          []io.Closer
 
 	unconfirmed error // Command was sent, but its answer was lost
@@ -243,7 +244,12 @@ func (c *Cmd) newExecution(s *Shell) *execution {
 	e.recvCtx, e.recvStop = context.WithCancelCause(e.ctx)
 	utf8 := s.codepage == DefaultCodepage
 	e.stdout, e.stderr = newOutput(stdout, utf8), newOutput(stderr, utf8)
-	if stdin != nil {
+	switch {
+	case c.messages:
+		e.demand, _ = c.Stdout.(*outputPipe)
+		e.stdin = newStdinPump(e, nil)
+		e.stdin.add(c.frameHead, nil)
+	case stdin != nil:
 		e.stdin = newStdinPump(e, stdin)
 	}
 	return e

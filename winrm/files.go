@@ -82,10 +82,19 @@ type CopyOptions struct {
 	// smaller go compressed.
 	NoCompression bool
 
+	// Streams is over how many streams at once a large file goes, each with a shell
+	// and a connection of its own: what a link with a long delay carries grows with
+	// their number. 0 is DefaultStreams, 1 is one. It is bounded by the Client's
+	// MaxConns and MaxShells, less one, and by the shells that the host allows.
+	Streams int
+
 	// Progress, if not nil, is told about ten times a second how far the copy is,
 	// and once at the end of each file.
 	Progress func(CopyProgress)
 }
+
+// DefaultStreams is CopyOptions.Streams when that is zero.
+const DefaultStreams = 4
 
 // CopyProgress is how far a copy is.
 type CopyProgress struct {

@@ -1,6 +1,7 @@
 package winrm
 
 import (
+	"context"
 	"io"
 	"sync"
 )
@@ -13,16 +14,21 @@ const pipeSize = 1 << 20
 // outputPipe is a pipe with a limited memory. Closing the reading side makes
 // writes fail; closing the writing side lets the rest be read.
 type outputPipe struct {
+	size int // at most
+
 	mu     sync.Mutex
 	cond   *sync.Cond
 	buf    []byte
 	off    int
 	ended  bool // by the writer
 	closed bool // by the reader
+
+	onDemand bool // the writer is to wait for somebody who wants to read
+	readers  int  // who wait for data
 }
 
-func newOutputPipe() *outputPipe {
-	p := new(outputPipe)
+func newOutputPipe(size int) *outputPipe {
+	p := &outputPipe{size: size}
 	p.cond = sync.NewCond(&p.mu)
 	return p
 }
@@ -33,7 +39,7 @@ func (p *outputPipe) Write(data []byte) (int, error) {
 	defer p.mu.Unlock()
 	written := 0
 	for len(data) > 0 {
-		for len(p.buf)-p.off >= pipeSize && !p.closed && !p.ended {
+		for len(p.buf)-p.off >= p.size && !p.closed && !p.ended {
 			p.cond.Wait()
 		}
 		if p.closed || p.ended {
@@ -43,7 +49,7 @@ func (p *outputPipe) Write(data []byte) (int, error) {
 			p.buf = p.buf[:copy(p.buf, p.buf[p.off:])]
 			p.off = 0
 		}
-		n := min(pipeSize-len(p.buf), len(data))
+		n := min(p.size-len(p.buf), len(data))
 		p.buf = append(p.buf, data[:n]...)
 		data = data[n:]
 		written += n
@@ -56,9 +62,12 @@ func (p *outputPipe) Write(data []byte) (int, error) {
 func (p *outputPipe) Read(dst []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.readers++
+	p.cond.Broadcast()
 	for p.off == len(p.buf) && !p.ended && !p.closed && len(dst) > 0 {
 		p.cond.Wait()
 	}
+	p.readers--
 	switch {
 	case p.closed:
 		return 0, io.ErrClosedPipe
@@ -69,6 +78,31 @@ func (p *outputPipe) Read(dst []byte) (int, error) {
 		return n, nil
 	}
 	return 0, io.EOF
+}
+
+// setOnDemand says whether the output is fetched only when somebody waits for it.
+func (p *outputPipe) setOnDemand(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onDemand = on
+	p.cond.Broadcast()
+}
+
+// demand waits until output is to be fetched. It reports false when ctx ended
+// before that.
+func (p *outputPipe) demand(ctx context.Context) bool {
+	stop := context.AfterFunc(ctx, func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.cond.Broadcast()
+	})
+	defer stop()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.onDemand && (p.readers == 0 || p.off < len(p.buf)) && !p.closed && ctx.Err() == nil {
+		p.cond.Wait()
+	}
+	return ctx.Err() == nil
 }
 
 // Close ends reading.

@@ -31,8 +31,9 @@ func (e *execution) receive() outcome {
 		heard  bool
 	)
 	for {
+		wanted := e.awaitDemand()
 		began := time.Now()
-		done, o, err := e.receiveOnce(&answer)
+		done, o, err := e.receiveOnce(&answer, wanted)
 		switch {
 		case err == nil:
 			lost, idle, heard = 0, 0, true
@@ -90,10 +91,28 @@ func (e *execution) pace(began time.Time, idle int) int {
 	return idle + 1
 }
 
+// keepAlive is how long output that nobody wants yet is not asked for: a request now
+// and then keeps the host from deleting the shell as idle.
+const keepAlive = time.Minute
+
+// awaitDemand waits until somebody wants the output, or it is time to show the host
+// that there is somebody at all: then it reports false.
+func (e *execution) awaitDemand() (wanted bool) {
+	if e.demand == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(e.recvCtx, keepAlive)
+	defer cancel()
+	return e.demand.demand(ctx)
+}
+
 // receiveOnce is one Receive, and the delivery of what it brought.
-func (e *execution) receiveOnce(answer *wsmv.ReceiveResponse) (done bool, o outcome, err error) {
+func (e *execution) receiveOnce(answer *wsmv.ReceiveResponse, wanted bool) (done bool, o outcome, err error) {
 	body := wsmv.Receive{CommandID: e.id, Streams: wsmv.Stdout + " " + wsmv.Stderr}
-	polls := e.client.polls.Add(1)
+	timeout := e.client.pollTimeout(e.client.polls.Add(1))
+	if !wanted {
+		timeout = min(timeout, sharedPollTimeout)
+	}
 	resp, err := e.client.wsman.Do(auth.WithPriority(e.recvCtx, auth.LongPoll), &wsman.Request{
 		Action: wsmv.ActionReceive,
 		Resource: wsman.Resource{
@@ -101,7 +120,7 @@ func (e *execution) receiveOnce(answer *wsmv.ReceiveResponse) (done bool, o outc
 			Selectors: shellSelector(e.shell.id),
 			Options:   []wsman.Option{{Name: wsmv.OptionKeepAlive, Value: "TRUE"}},
 		},
-		OperationTimeout: e.client.pollTimeout(polls),
+		OperationTimeout: timeout,
 		Body:             body.Encode,
 	})
 	e.client.polls.Add(-1)

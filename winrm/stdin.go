@@ -94,12 +94,14 @@ func (l *sendLimit) refused(size int) bool {
 // next piece is being read, and what is typed is sent at once.
 type stdinPump struct {
 	e        *execution
-	r        io.Reader
-	overhead int // bytes of a Send without data
+	r        io.Reader // nil: the input comes by put
+	overhead int       // bytes of a Send without data
 
 	mu      sync.Mutex
 	cond    *sync.Cond
 	buf     []byte // read, not yet sent
+	queue   inputQueue
+	lean    bool // let go of memory when there is nothing to send
 	eof     bool
 	err     error // of the reader, not io.EOF
 	stopped bool
@@ -118,7 +120,9 @@ func newStdinPump(e *execution, r io.Reader) *stdinPump {
 
 func (p *stdinPump) begin() {
 	p.overhead = p.e.sendOverhead()
-	go p.read() // not waited for: the caller's Read may never return
+	if p.r != nil {
+		go p.read() // not waited for: the caller's Read may never return
+	}
 	p.e.client.goTask(p.send)
 }
 
@@ -157,25 +161,32 @@ func (p *stdinPump) read() {
 }
 
 // next waits for data or the end of the input. spare is used for what is read
-// from now on.
-func (p *stdinPump) next(spare []byte) (data []byte, end, ok bool) {
+// from now on; sent is to be called when data has been sent.
+func (p *stdinPump) next(spare []byte) (data []byte, sent []func(), end, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.buf) == 0 && !p.eof && !p.stopped {
+		if p.lean {
+			p.buf, spare, p.lean = nil, nil, false
+		}
 		p.cond.Wait()
 	}
 	if p.stopped {
-		return nil, false, false
+		return nil, nil, false, false
 	}
 	data, end = p.buf, p.eof
 	p.buf = spare[:0]
-	if n := p.room(); len(data) > n {
+	n := p.room()
+	if p.r == nil {
+		n, sent = p.queue.take(n)
+	}
+	if len(data) > n {
 		// As much as one Send holds: a rest would cost an exchange of its own.
 		p.buf = append(p.buf, data[n:]...)
 		data, end = data[:n], false
 	}
 	p.cond.Broadcast()
-	return data, end, true
+	return data, sent, end, true
 }
 
 // room is how many bytes of input one Send holds.
@@ -186,9 +197,10 @@ func (p *stdinPump) room() int {
 func (p *stdinPump) send() {
 	defer close(p.ended)
 	defer p.cancel()
+	defer p.refuse()
 	var spare []byte
 	for {
-		data, end, ok := p.next(spare)
+		data, sent, end, ok := p.next(spare)
 		if !ok {
 			return
 		}
@@ -214,6 +226,9 @@ func (p *stdinPump) send() {
 				p.e.noteInput(fmt.Errorf("winrm: read input: %w", err))
 			}
 			return
+		}
+		for _, fn := range sent {
+			fn()
 		}
 		spare = data
 	}

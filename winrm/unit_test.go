@@ -112,7 +112,7 @@ func TestEdges(t *testing.T) {
 }
 
 func TestPipe(t *testing.T) {
-	p := newOutputPipe()
+	p := newOutputPipe(pipeSize)
 	want := strings.Repeat("0123456789", pipeSize/4)
 	go func() {
 		_, _ = io.Copy(p, strings.NewReader(want))
@@ -122,7 +122,7 @@ func TestPipe(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, want, string(got))
 
-	p = newOutputPipe()
+	p = newOutputPipe(pipeSize)
 	failed := make(chan error)
 	go func() {
 		_, err := p.Write(make([]byte, 2*pipeSize))

@@ -1,7 +1,6 @@
 package winrm
 
 import (
-	"bytes"
 	"compress/flate"
 	"context"
 	"crypto/rand"
@@ -11,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -19,8 +19,7 @@ import (
 	"github.com/winrmkit/winrmkit/internal/winpath"
 )
 
-// smallFile is up to which size a file is sent without asking first what an
-// earlier copy has left.
+// smallFile is up to which size a file is sent in one go: it is not taken up again.
 const smallFile = 1 << 20
 
 // Upload copies a file to the host. dst is a path there; if it ends with a
@@ -29,9 +28,14 @@ const smallFile = 1 << 20
 // The content goes to a part file beside dst and takes its place when its
 // SHA-256 is right: under the name dst there is the old file or the whole new
 // one at any time. An upload that was interrupted leaves the part file, and the
-// next one to the same dst goes on from there, after it has compared what is
-// there with what it would send. Time of modification and read-only attribute
-// are kept.
+// next one to the same dst sends what that does not have yet: the hashes of its
+// blocks of 120 kB are compared with those of src. However the earlier upload ended,
+// by the death of its process too, at most what was in one message of each of its
+// streams is sent again: 368640 bytes of content, or what that many compressed bytes
+// hold. Files up to 1 MB, and what cannot be read at any offset, begin anew.
+//
+// Large files go over several streams, see CopyOptions.Streams. Time of modification
+// and read-only attribute are kept.
 func (c *Client) Upload(ctx context.Context, src, dst string, opt *CopyOptions) (*CopyResult, error) {
 	s, err := openSource(src, opt)
 	if err != nil {
@@ -44,7 +48,7 @@ func (c *Client) Upload(ctx context.Context, src, dst string, opt *CopyOptions) 
 	var out *CopyResult
 	err = c.withAgent(ctx, dst, func(a *fileAgent, p winpath.Path) error {
 		var err error
-		out, err = a.upload(s, p)
+		out, err = a.upload(ctx, s, p)
 		return err
 	})
 	if err != nil {
@@ -56,13 +60,12 @@ func (c *Client) Upload(ctx context.Context, src, dst string, opt *CopyOptions) 
 // A source is what is uploaded.
 type source struct {
 	r        io.Reader
-	seek     io.Seeker // nil if it cannot
+	at       io.ReaderAt // nil if it cannot be taken up again
 	close    func()
 	size     int64 // -1 when not known
 	modified time.Time
 	readOnly bool
-	resume   bool
-	pack     *packer
+	opt      *CopyOptions
 	progress *progress
 }
 
@@ -87,19 +90,21 @@ func openSource(src string, opt *CopyOptions) (*source, error) {
 			return nil, fmt.Errorf("winrm: upload: %w", &os.PathError{Op: "read", Path: src, Err: errors.New("is a directory")})
 		case info.Mode().IsRegular():
 			s.size = info.Size()
-			s.seek, _ = s.r.(io.Seeker)
+			s.at, _ = s.r.(io.ReaderAt)
 			if !opt.NoTimes && opt.Source == nil {
 				s.modified, s.readOnly = info.ModTime(), info.Mode().Perm()&0o200 == 0
 			}
 		}
 	}
-	s.resume = !opt.NoResume && s.seek != nil && s.size > smallFile
 	s.prepare(src, opt)
 	return s, nil
 }
 
 func (s *source) prepare(name string, opt *CopyOptions) {
-	s.pack = &packer{off: opt.NoCompression}
+	if s.size <= smallFile {
+		s.at = nil
+	}
+	s.opt = opt
 	s.progress = newProgress(name, s.size, opt.Progress)
 }
 
@@ -113,7 +118,7 @@ func partKey(full string) string {
 func (s *source) request(p winpath.Path) *fileagent.Request {
 	q := &fileagent.Request{
 		Op: fileagent.OpWrite, Path: p.Full, Dir: p.Dir, Key: partKey(p.Full), Unique: rand.Text()[:8],
-		Size: s.size, Modified: ticks(s.modified), ReadOnly: s.readOnly, Recursive: s.resume,
+		Size: s.size, Modified: ticks(s.modified), ReadOnly: s.readOnly, Recursive: s.at != nil, Anew: s.opt.NoResume,
 	}
 	if s.size >= 0 {
 		q.Volume = p.Root
@@ -128,32 +133,25 @@ type uploadReply struct {
 }
 
 // upload sends one file and waits for the reply.
-func (a *fileAgent) upload(s *source, p winpath.Path) (*CopyResult, error) {
+func (a *fileAgent) upload(ctx context.Context, s *source, p winpath.Path) (*CopyResult, error) {
+	if s.at != nil {
+		return a.uploadPieces(ctx, s, p)
+	}
 	if err := a.query(s.request(p)); err != nil {
 		return nil, err
 	}
-	h := sha256.New()
-	var resumed int64
-	if s.resume {
-		_, content, err := a.next("upload", p.Full)
-		if err != nil {
-			return nil, err
-		}
-		var left fileagent.Answer
-		if err := a.answer(content, &left); err != nil {
-			return nil, err
-		}
-		if resumed, err = a.takeUp(s, h, &left); err != nil {
-			return nil, err
-		}
-	}
 	replies := make(chan uploadReply, 1)
 	a.client.goTask(func() { replies <- a.uploadReply(p.Full) })
-	size, err := a.sendContent(s, h, resumed, replies)
+	h := sha256.New()
+	size, err := a.sendContent(s, h, replies)
 	if err != nil {
 		return nil, err
 	}
-	r := <-replies
+	return s.result(<-replies, size, 0, h)
+}
+
+// result is what the reply to an upload makes of it.
+func (s *source) result(r uploadReply, size, resumed int64, h hash.Hash) (*CopyResult, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -175,31 +173,16 @@ func (a *fileAgent) uploadReply(path string) (r uploadReply) {
 	return uploadReply{answer.Entry, err}
 }
 
-// takeUp goes on where an earlier upload ended, if that sent the same bytes.
-func (a *fileAgent) takeUp(s *source, h hash.Hash, left *fileagent.Answer) (int64, error) {
-	if left.Offset <= 0 {
-		return 0, nil
+// sendContent sends what s has to read. It stops when the agent has replied, which it
+// does early only if it fails.
+func (a *fileAgent) sendContent(s *source, h hash.Hash, replies chan uploadReply) (int64, error) {
+	room := int64(fileagent.PieceSize)
+	if s.size >= 0 {
+		room = min(room, s.size+1) // to see the end with the last piece
 	}
-	n, err := io.CopyN(h, s.r, left.Offset)
-	if err != nil && err != io.EOF {
-		return 0, &localError{err: fmt.Errorf("winrm: upload: %w", err)}
-	}
-	if n == left.Offset && hex.EncodeToString(h.Sum(nil)) == left.Hash {
-		s.progress.resume(n)
-		return n, nil
-	}
-	h.Reset()
-	if _, err := s.seek.Seek(0, io.SeekStart); err != nil {
-		return 0, &localError{err: fmt.Errorf("winrm: upload: %w", err)}
-	}
-	return 0, a.write(fileagent.AppendFrame(a.buf[:0], fileagent.Again, nil))
-}
-
-// sendContent sends what s has left to read. It stops when the agent has
-// replied, which it does early only if it fails.
-func (a *fileAgent) sendContent(s *source, h hash.Hash, at int64, replies chan uploadReply) (int64, error) {
-	piece := make([]byte, fileagent.PieceSize)
-	for {
+	piece := make([]byte, room)
+	pack := packer{off: s.opt.NoCompression}
+	for at := int64(0); ; {
 		n, err := io.ReadFull(s.r, piece)
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 			return 0, &localError{err: fmt.Errorf("winrm: upload: %w", err)}
@@ -214,7 +197,7 @@ func (a *fileAgent) sendContent(s *source, h hash.Hash, at int64, replies chan u
 		}
 		if n > 0 {
 			h.Write(piece[:n])
-			a.buf = s.pack.append(a.buf[:0], piece[:n])
+			a.buf = pack.append(a.buf[:0], piece[:n])
 			if err := a.write(a.buf); err != nil {
 				return 0, err
 			}
@@ -233,69 +216,78 @@ func (a *fileAgent) sendContent(s *source, h hash.Hash, at int64, replies chan u
 type packer struct {
 	off    bool
 	w      *flate.Writer
-	buf    bytes.Buffer
+	buf    shortBuffer
 	failed int // pieces in a row
 	skip   int // pieces not to try
 }
 
 func (k *packer) append(dst, piece []byte) []byte {
+	if packed := k.pack(piece); packed != nil {
+		return fileagent.AppendFrame(dst, fileagent.Deflated, packed)
+	}
+	return fileagent.AppendFrame(dst, fileagent.Data, piece)
+}
+
+// pack returns nil if it does not pay. What it returns is valid until the next call.
+func (k *packer) pack(piece []byte) []byte {
 	switch {
-	case k.off || len(piece) < 512:
+	case k.off || len(piece) < 512 || dense(piece):
 	case k.skip > 0:
 		k.skip--
 	default:
 		if k.w == nil {
 			k.w, _ = flate.NewWriter(nil, flate.BestSpeed)
 		}
-		k.buf.Reset()
+		k.buf.data, k.buf.limit = k.buf.data[:0], len(piece)/10*9
 		k.w.Reset(&k.buf)
-		_, _ = k.w.Write(piece) // a bytes.Buffer does not fail
-		_ = k.w.Close()
-		if k.buf.Len() < len(piece)/10*9 {
+		_, err := k.w.Write(piece)
+		if err == nil {
+			err = k.w.Close()
+		}
+		if err == nil {
 			k.failed = 0
-			return fileagent.AppendFrame(dst, fileagent.Deflated, k.buf.Bytes())
+			return k.buf.data
 		}
 		k.failed++
-		k.skip = min(1<<k.failed, 32)
+		if k.skip = 1 << k.failed; k.skip >= 32 {
+			k.skip = 32
+			k.w, k.buf.data = nil, nil // a megabyte that is not needed for a while
+		}
 	}
-	return fileagent.AppendFrame(dst, fileagent.Data, piece)
+	return nil
 }
 
-// progress calls CopyOptions.Progress.
-type progress struct {
-	fn    func(CopyProgress)
-	p     CopyProgress
-	begun time.Time
-	told  time.Time
-}
-
-const progressEvery = 100 * time.Millisecond
-
-func newProgress(path string, total int64, fn func(CopyProgress)) *progress {
-	return &progress{fn: fn, p: CopyProgress{Path: path, Total: total}, begun: time.Now()}
-}
-
-func (p *progress) resume(n int64) { p.p.Resumed = n }
-
-func (p *progress) at(n int64) {
-	if p.fn == nil || time.Since(p.told) < progressEvery {
-		return
+// dense reports whether a piece looks like one that does not become smaller: random,
+// encrypted, compressed already. To find that out is much cheaper than to try.
+func dense(piece []byte) bool {
+	const sample, full = 16 << 10, 7.95 // bits a byte; of random bytes such a sample has 7.99
+	if len(piece) < sample {
+		return false
 	}
-	p.tell(n)
+	var counts [256]int
+	for _, b := range piece[len(piece)/2-sample/2:][:sample] {
+		counts[b]++
+	}
+	entropy := 0.0
+	for _, n := range counts {
+		if n > 0 {
+			p := float64(n) / sample
+			entropy -= p * math.Log2(p)
+		}
+	}
+	return entropy > full
 }
 
-func (p *progress) done(n int64) {
-	if p.fn != nil {
-		p.p.Done = true
-		p.tell(n)
-	}
+// A shortBuffer refuses to become longer than its limit.
+type shortBuffer struct {
+	data  []byte
+	limit int
 }
 
-func (p *progress) tell(n int64) {
-	p.told = time.Now()
-	p.p.Bytes = n
-	if d := p.told.Sub(p.begun).Seconds(); d > 0 {
-		p.p.Rate = float64(n-p.p.Resumed) / d
+func (b *shortBuffer) Write(p []byte) (int, error) {
+	if len(b.data)+len(p) > b.limit {
+		return 0, io.ErrShortBuffer
 	}
-	p.fn(p.p)
+	b.data = append(b.data, p...)
+	return len(p), nil
 }

@@ -51,6 +51,9 @@ func program(url string) error {
 		return err
 	}
 	defer client.Close()
+	if way := os.Getenv(variableCopy); way != "" {
+		return copyFile(client, way)
+	}
 	store, err := winrm.NewFileStore(os.Getenv(variableStore))
 	if err != nil {
 		return err

@@ -15,9 +15,17 @@ var Script string
 
 // Limits of the protocol.
 const (
-	PieceSize  = 256 << 10 // of D and Z from the client, and of what they unpack to
-	MaxRequest = 64 << 10
-	MaxReply   = 8 << 20
+	// PieceSize is the most content in a frame, and what it unpacks to. With
+	// everything around it, a piece fits into one message of the default size.
+	PieceSize = 3 * BlockSize
+	// BlockSize is what S has the hashes of, and the most content in a frame
+	// from the agent: what was cut off in the middle of a frame is lost.
+	BlockSize = 120 << 10
+	// PieceHead is the size of what comes before the content in W and V.
+	PieceHead = 16
+	// MaxFrame is the size of the largest frame from the client.
+	MaxFrame = PieceHead + PieceSize
+	MaxReply = 8 << 20
 )
 
 // A Kind is the first byte of a frame.
@@ -28,8 +36,11 @@ const (
 	Query    Kind = 'Q'
 	Data     Kind = 'D'
 	Deflated Kind = 'Z'
-	Again    Kind = 'T'
+	Piece    Kind = 'W'
+	Packed   Kind = 'V'
+	GiveUp   Kind = 'T'
 	End      Kind = 'E'
+	Sums     Kind = 'S'
 	Part     Kind = 'L'
 	Reply    Kind = 'R'
 	Failure  Kind = 'X'
@@ -44,7 +55,9 @@ const (
 	OpStat   Op = "stat"
 	OpList   Op = "list"
 	OpRead   Op = "read"
+	OpSum    Op = "sum"
 	OpWrite  Op = "write"
+	OpJoin   Op = "join"
 	OpMkdir  Op = "mkdir"
 	OpRemove Op = "remove"
 )
@@ -54,15 +67,16 @@ type Request struct {
 	Op   Op     `json:"op"`
 	Path string `json:"p,omitempty"`
 
-	Recursive bool `json:"r,omitempty"` // mkdir: parents too; remove: content too; write: take over a part file
+	Recursive bool `json:"r,omitempty"` // mkdir: parents too; remove: content too; write: in pieces, to be taken up again
 
-	// Of read.
-	Offset   int64  `json:"o,omitempty"`
-	Count    int64  `json:"c,omitempty"` // -1 to the end
-	Prefix   string `json:"h,omitempty"` // SHA-256 of the bytes before Offset; if it is another, Offset becomes 0
-	Compress bool   `json:"z,omitempty"`
+	// Of read and sum.
+	Offset   int64 `json:"o,omitempty"`
+	Count    int64 `json:"c,omitempty"` // -1 to the end
+	Blocks   bool  `json:"b,omitempty"` // sum: of each block of the first Count bytes, instead of the file
+	NoHash   bool  `json:"n,omitempty"`
+	Compress bool  `json:"z,omitempty"`
 
-	// Of write; Dir also of mkdir.
+	// Of write, and the first three of join; Dir also of mkdir.
 	Dir      string `json:"d,omitempty"` // with a separator at its end
 	Key      string `json:"k,omitempty"` // begins the name of the part file
 	Unique   string `json:"u,omitempty"` // ends it
@@ -70,6 +84,7 @@ type Request struct {
 	Size     int64  `json:"s"`           // -1 when not known
 	Modified int64  `json:"m,omitempty"` // ticks
 	ReadOnly bool   `json:"a,omitempty"`
+	Anew     bool   `json:"x,omitempty"` // does not take up what an earlier upload has left
 }
 
 // An Entry is a file or directory.
@@ -94,9 +109,9 @@ const (
 type Answer struct {
 	Entry
 	Entries []Entry `json:"e,omitempty"`
-	Offset  int64   `json:"o"`           // of read and write
-	Hash    string  `json:"h,omitempty"` // read: of what was read, with the prefix; write: of what is there
-	Info    *Entry  `json:"i,omitempty"` // read
+	Offset  int64   `json:"o"`           // write: size of the part file
+	Hash    string  `json:"h,omitempty"` // read: of what was read; sum: of the file
+	Info    *Entry  `json:"i,omitempty"` // read, sum
 
 	Version    int    `json:"v,omitempty"` // hello
 	PowerShell string `json:"ps,omitempty"`
@@ -121,6 +136,25 @@ func AppendFrame(b []byte, k Kind, content []byte) []byte {
 	b = append(b, byte(k))
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(content)))
 	return append(b, content...)
+}
+
+// AppendPiece appends a frame W or V: content that belongs at an offset, known as in
+// the package comment.
+func AppendPiece(b []byte, k Kind, offset, known int64, content []byte) []byte {
+	b = append(b, byte(k))
+	b = binary.LittleEndian.AppendUint32(b, uint32(PieceHead+len(content)))
+	b = binary.LittleEndian.AppendUint64(b, uint64(offset))
+	b = binary.LittleEndian.AppendUint64(b, uint64(known))
+	return append(b, content...)
+}
+
+// ParsePiece takes the content of W or V apart.
+func ParsePiece(frame []byte) (offset, known int64, content []byte, ok bool) {
+	if len(frame) < PieceHead {
+		return 0, 0, nil, false
+	}
+	offset, known = int64(binary.LittleEndian.Uint64(frame)), int64(binary.LittleEndian.Uint64(frame[8:]))
+	return offset, known, frame[PieceHead:], offset >= 0 && known >= 0
 }
 
 // AppendJSON appends a frame with a value as JSON.
@@ -164,7 +198,7 @@ func (r *Reader) Next() (Kind, []byte, error) {
 		return 0, nil, &FrameError{Kind: k, Length: n}
 	}
 	switch k {
-	case Query, Data, Deflated, Again, End, Part, Reply, Failure:
+	case Query, Data, Deflated, Piece, Packed, GiveUp, End, Sums, Part, Reply, Failure:
 	default:
 		return 0, nil, &FrameError{Kind: k, Length: n}
 	}

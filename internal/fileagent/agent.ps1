@@ -1,13 +1,14 @@
-# winrmkit file agent 1: requests on stdin, replies on stdout, see package fileagent.
+# winrmkit file agent 2: requests on stdin, replies on stdout, see package fileagent.
 $ErrorActionPreference='Stop'
 $in=[Console]::OpenStandardInput()
 $out=[Console]::OpenStandardOutput()
-$piece=262144
+$block=122880
+$piece=368640
 $utf=New-Object Text.UTF8Encoding $false
 $head=New-Object byte[] 5
-$buf=New-Object byte[] $piece
+$buf=New-Object byte[] ($piece+16)
 $big=New-Object byte[] ($piece+5)
-$st=@{n=0}
+$st=@{n=0;known=0}
 
 function WkFill($b,$n){
 	$o=0
@@ -21,7 +22,7 @@ function WkFill($b,$n){
 function WkNext{
 	WkFill $head 5
 	$st.n=[BitConverter]::ToInt32($head,1)
-	if($st.n -lt 0 -or $st.n -gt $piece){exit 4}
+	if($st.n -lt 0 -or $st.n -gt $buf.Length){exit 4}
 	if($st.n){WkFill $buf $st.n}
 	[string][char]$head[0]
 }
@@ -44,17 +45,41 @@ function WkHex($sha){
 	[void]$sha.TransformFinalBlock($buf,0,0)
 	[BitConverter]::ToString($sha.Hash).Replace('-','').ToLowerInvariant()
 }
-# Hashes the first bytes of a file, with one or two hashes.
-function WkPrefix($f,$n,$a,$b){
-	$f.Position=0
-	while($n -gt 0){
-		$r=$f.Read($big,5,[int][Math]::Min($piece,$n))
+# Hashes a file from its position on.
+function WkUpTo($f,$sha,$to){
+	while($f.Position -lt $to){
+		$r=$f.Read($big,0,[int][Math]::Min([long]$piece,$to-$f.Position))
 		if($r -le 0){break}
-		[void]$a.TransformBlock($big,5,$r,$null,0)
-		if($b){[void]$b.TransformBlock($big,5,$r,$null,0)}
-		$n=$n-$r
+		[void]$sha.TransformBlock($big,0,$r,$null,0)
 	}
 }
+# Sends the hash of each block of the first $n bytes of a file.
+function WkSums($f,$n){
+	$sha=WkSha
+	$b=New-Object byte[] 32005
+	$c=5
+	$f.Position=0
+	while($n -gt 0){
+		$w=[int][Math]::Min([long]$block,$n)
+		$o=0
+		while($o -lt $w){
+			$r=$f.Read($big,$o,$w-$o)
+			if($r -le 0){break}
+			$o+=$r
+		}
+		if($o -lt $w){break}
+		$sha.ComputeHash($big,0,$w).CopyTo($b,$c)
+		$c+=32
+		$n=$n-$w
+		if($c -eq $b.Length){
+			WkSend 'S' $b ($c-5)
+			$c=5
+		}
+	}
+	if($c -gt 5){WkSend 'S' $b ($c-5)}
+}
+# Opens a file to be read while others write to it: without a buffer, which would not see what they write.
+function WkOpen($p){New-Object IO.FileStream $p,([IO.FileMode]::Open),([IO.FileAccess]::Read),([IO.FileShare]7),1}
 function WkEntry($i){
 	$a=[int]$i.Attributes
 	$s=0
@@ -67,7 +92,7 @@ function WkInfo($p){
 function WkFail($code,$text){throw (New-Object IO.IOException $text,$code)}
 
 function WkHello($q){
-	WkReply 'R' @{v=1;ps="$($PSVersionTable.PSVersion)";d=[Environment]::CurrentDirectory;t=[IO.Path]::GetTempPath()}
+	WkReply 'R' @{v=2;ps="$($PSVersionTable.PSVersion)";d=[Environment]::CurrentDirectory;t=[IO.Path]::GetTempPath()}
 }
 function WkStat($q){WkReply 'R' (WkEntry (WkInfo $q.p))}
 function WkList($q){
@@ -82,23 +107,17 @@ function WkRead($q){
 	$f=[IO.File]::Open($q.p,[IO.FileMode]::Open,[IO.FileAccess]::Read,[IO.FileShare]7)
 	try{
 		$sha=WkSha
-		$o=[long]$q.o
-		if($q.h){
-			$p=WkSha
-			if($o -le $f.Length){WkPrefix $f $o $sha $p}
-			if($o -gt $f.Length -or (WkHex $p) -ne $q.h){$o=0;$sha=WkSha}
-		}
-		$f.Position=$o
+		$f.Position=[long]$q.o
 		$e=WkEntry ([IO.FileInfo]$q.p)
 		$e.s=$f.Length
-		WkReply 'L' @{o=$o;i=$e}
+		WkReply 'L' @{i=$e}
 		$left=[long]$q.c
 		while($left -ne 0){
-			$w=$piece
+			$w=$block
 			if($left -gt 0 -and $left -lt $w){$w=[int]$left}
 			$r=$f.Read($big,5,$w)
 			if($r -le 0){break}
-			[void]$sha.TransformBlock($big,5,$r,$null,0)
+			if(-not $q.n){[void]$sha.TransformBlock($big,5,$r,$null,0)}
 			$z=$null
 			if($q.z){
 				$m=New-Object IO.MemoryStream
@@ -113,56 +132,104 @@ function WkRead($q){
 		WkReply 'R' @{h=(WkHex $sha)}
 	}finally{$f.Close()}
 }
-# Opens the part file of an upload, with what an earlier one has left if that is wanted. Nobody else
-# can write to it while it is open.
+function WkSum($q){
+	$f=[IO.File]::Open($q.p,[IO.FileMode]::Open,[IO.FileAccess]::Read,[IO.FileShare]7)
+	try{
+		$e=WkEntry ([IO.FileInfo]$q.p)
+		$e.s=$f.Length
+		if($q.b){
+			WkReply 'L' @{i=$e}
+			WkSums $f ([Math]::Min([long]$q.c,$f.Length))
+			WkReply 'R' @{}
+		}else{
+			$sha=WkSha
+			WkUpTo $f $sha ([long]::MaxValue)
+			WkReply 'R' @{i=$e;h=(WkHex $sha)}
+		}
+	}finally{$f.Close()}
+}
+# Opens the part file of an upload, with what an earlier one has left if that is wanted. Nobody can
+# write to it but those who know its name: the agents of this upload.
 function WkPart($q,$part){
 	$f=$null
 	if($q.r){
 		$old=@([IO.Directory]::GetFiles($q.d,$q.k+'-*.part')|Sort-Object {([IO.FileInfo]$_).Length} -Descending)
-		if($old.Count){
+		if($old.Count -and -not $q.x){
 			try{
 				$f=[IO.File]::Open($old[0],[IO.FileMode]::Open,[IO.FileAccess]::ReadWrite,[IO.FileShare]5)
 				[IO.File]::Move($old[0],$part)
+				$f.Close()
+				$f=[IO.File]::Open($part,[IO.FileMode]::Open,[IO.FileAccess]::ReadWrite,[IO.FileShare]7)
 			}catch{
-				# The agent of the earlier upload still has it open. It keeps its file, this one gets a copy.
+				# The agents of the earlier upload still have it open. They keep their file, this one gets a copy.
 				if($f){$f.Close()}
 				$f=$null
 				try{
 					$s=[IO.File]::Open($old[0],[IO.FileMode]::Open,[IO.FileAccess]::Read,[IO.FileShare]7)
 					try{
-						$f=[IO.File]::Open($part,[IO.FileMode]::CreateNew,[IO.FileAccess]::ReadWrite,[IO.FileShare]5)
+						$f=[IO.File]::Open($part,[IO.FileMode]::CreateNew,[IO.FileAccess]::ReadWrite,[IO.FileShare]7)
 						$s.CopyTo($f)
 					}finally{$s.Close()}
 				}catch{if(-not $f){throw}}
 			}
-			foreach($x in $old){try{[IO.File]::Delete($x)}catch{}}
 		}
+		foreach($x in $old){try{[IO.File]::Delete($x)}catch{}}
 	}
-	if(-not $f){$f=[IO.File]::Open($part,[IO.FileMode]::CreateNew,[IO.FileAccess]::ReadWrite,[IO.FileShare]5)}
+	if(-not $f){$f=[IO.File]::Open($part,[IO.FileMode]::CreateNew,[IO.FileAccess]::ReadWrite,[IO.FileShare]7)}
 	$f
+}
+# Writes the piece in $buf to its place.
+function WkPiece($f,$k){
+	if($st.n -lt 16){exit 4}
+	$f.Position=[BitConverter]::ToInt64($buf,0)
+	$st.known=[BitConverter]::ToInt64($buf,8)
+	if($k -eq 'W'){$f.Write($buf,16,$st.n-16)}
+	else{
+		$d=New-Object IO.Compression.DeflateStream (New-Object IO.MemoryStream $buf,16,($st.n-16)),([IO.Compression.CompressionMode]::Decompress)
+		while(($r=$d.Read($big,0,$piece)) -gt 0){$f.Write($big,0,$r)}
+	}
+	$f.Flush()
+}
+# Helps with an upload that another agent has begun.
+function WkJoin($q){
+	$f=[IO.File]::Open(($q.d+$q.k+'-'+$q.u+'.part'),[IO.FileMode]::Open,[IO.FileAccess]::ReadWrite,[IO.FileShare]7)
+	try{
+		WkReply 'L' @{o=0}
+		while($true){
+			$k=WkNext
+			if($k -eq 'W' -or $k -eq 'V'){WkPiece $f $k}
+			elseif($k -eq 'E'){break}
+			else{WkFail -2147023901 'The upload was given up.'}
+		}
+	}finally{$f.Close()}
+	WkReply 'R' @{}
 }
 function WkWrite($q){
 	$part=$q.d+$q.k+'-'+$q.u+'.part'
 	$keep=$false
 	$f=$null
+	$g=$null
 	try{
 		if([IO.Directory]::Exists($q.p)){WkFail -2147024891 'There is a directory of this name.'}
 		if([IO.File]::Exists($q.p)){[IO.File]::Open($q.p,[IO.FileMode]::Open,[IO.FileAccess]::ReadWrite,[IO.FileShare]7).Close()}
 		$f=WkPart $q $part
 		$sha=WkSha
 		$o=$f.Length
-		if($q.s -ge 0 -and $o -gt $q.s){$o=0}
-		$f.SetLength($o)
+		if($q.s -ge 0 -and $o -gt $q.s){$o=[long]$q.s;$f.SetLength($o)}
 		if($q.v){$free=([IO.DriveInfo]$q.v).AvailableFreeSpace;if($q.s-$o -gt $free){WkFail -2147024784 "Only $free bytes are free, $($q.s-$o) are needed."}}
 		if($q.r){
-			$p=WkSha
-			WkPrefix $f $o $sha $p
-			WkReply 'L' @{o=$o;h=(WkHex $p)}
+			$g=WkOpen $part
+			WkSums $g $o
+			$g.Position=0
+			WkReply 'L' @{o=$o}
 		}
 		$keep=[bool]$q.r
 		while($true){
 			$k=WkNext
-			if($k -eq 'D'){
+			if($k -eq 'W' -or $k -eq 'V'){
+				WkPiece $f $k
+				WkUpTo $g $sha $st.known
+			}elseif($k -eq 'D'){
 				[void]$sha.TransformBlock($buf,0,$st.n,$null,0)
 				$f.Write($buf,0,$st.n)
 				$f.Flush()
@@ -173,12 +240,24 @@ function WkWrite($q){
 					$f.Write($big,0,$r)
 				}
 				$f.Flush()
-			}elseif($k -eq 'T'){$f.SetLength(0);$sha=WkSha}
-			elseif($k -eq 'E'){break}
-			else{WkFail -2147023901 'The upload was given up.'}
+			}elseif($k -eq 'E'){break}
+			else{
+				if($k -eq 'T' -and $st.n){$keep=$false}
+				WkFail -2147023901 'The upload was given up.'
+			}
 		}
 		$want=$utf.GetString($buf,0,$st.n)
-		if((WkHex $sha) -ne $want){$keep=$false;WkFail -2147024873 'The SHA-256 of what arrived is not that of what was sent.'}
+		if($g){WkUpTo $g $sha ([long]$q.s)}
+		$have=WkHex $sha
+		if($g -and $have -ne $want){
+			# Perhaps it was read before another agent had written it.
+			$g.Position=0
+			$sha=WkSha
+			WkUpTo $g $sha ([long]$q.s)
+			$have=WkHex $sha
+		}
+		if($have -ne $want){$keep=$false;WkFail -2147024873 'The SHA-256 of what arrived is not that of what was sent.'}
+		if($g){$g.Close()}
 		$f.Flush($true)
 		$f.Close()
 		$time=New-Object DateTime ([long]$q.m),([DateTimeKind]::Utc)
@@ -192,6 +271,7 @@ function WkWrite($q){
 		if(((WkCode $_) -band 65535) -eq 112){$keep=$false}
 		throw
 	}finally{
+		if($g){$g.Close()}
 		if($f){$f.Close()}
 		if(-not $keep){try{[IO.File]::Delete($part)}catch{}}
 	}
@@ -225,12 +305,15 @@ while($true){
 		elseif($q.op -eq 'stat'){WkStat $q}
 		elseif($q.op -eq 'list'){WkList $q}
 		elseif($q.op -eq 'read'){WkRead $q}
+		elseif($q.op -eq 'sum'){WkSum $q}
 		elseif($q.op -eq 'write'){WkWrite $q}
+		elseif($q.op -eq 'join'){WkJoin $q}
 		elseif($q.op -eq 'mkdir'){WkMkdir $q}
 		elseif($q.op -eq 'remove'){WkRemove $q}
 		else{WkFail -2147024846 'This request is not known.'}
 	}catch{
 		$x=WkCause $_
 		WkReply 'X' @{c=(WkCode $_);m=$x.Message;y=$x.GetType().FullName}
+		if($q.op -eq 'join'){exit 5}
 	}
 }

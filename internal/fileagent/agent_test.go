@@ -2,6 +2,7 @@ package fileagent_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"regexp"
 	"strings"
@@ -18,12 +19,12 @@ func TestFrames(t *testing.T) {
 	assert.Equal(t, "D\x03\x00\x00\x00abc", string(b))
 	b, err := fileagent.AppendJSON(b, fileagent.Reply, map[string]int{"a": 1})
 	require.NoError(t, err)
-	b = fileagent.AppendFrame(b, fileagent.Again, nil)
+	b = fileagent.AppendFrame(b, fileagent.GiveUp, nil)
 	r := fileagent.NewReader(io.LimitReader(bytes.NewReader(b), int64(len(b))), 100)
 	for _, want := range []struct {
 		k fileagent.Kind
 		s string
-	}{{fileagent.Data, "abc"}, {fileagent.Reply, `{"a":1}`}, {fileagent.Again, ""}} {
+	}{{fileagent.Data, "abc"}, {fileagent.Reply, `{"a":1}`}, {fileagent.GiveUp, ""}} {
 		k, content, err := r.Next()
 		require.NoError(t, err)
 		assert.Equal(t, want.k, k)
@@ -38,6 +39,20 @@ func TestFrames(t *testing.T) {
 	for _, bad := range []string{"D\x65\x00\x00\x00", "D\xff\xff\xff\xff", "y\x00\x00\x00\x00"} {
 		_, _, err = fileagent.NewReader(strings.NewReader(bad), 100).Next()
 		assert.IsType(t, (*fileagent.FrameError)(nil), err)
+	}
+}
+
+func TestPieces(t *testing.T) {
+	b := fileagent.AppendPiece(nil, fileagent.Piece, 1<<40, 3, []byte("abc"))
+	k, content, err := fileagent.NewReader(bytes.NewReader(b), fileagent.MaxFrame).Next()
+	require.NoError(t, err)
+	assert.Equal(t, fileagent.Piece, k)
+	offset, known, data, ok := fileagent.ParsePiece(content)
+	assert.True(t, ok)
+	assert.Equal(t, []any{int64(1 << 40), int64(3), "abc"}, []any{offset, known, string(data)})
+	for _, bad := range [][]byte{nil, content[:15], bytes.Repeat([]byte{0xFF}, 20)} {
+		_, _, _, ok = fileagent.ParsePiece(bad)
+		assert.False(t, ok)
 	}
 }
 
@@ -63,11 +78,11 @@ func TestScript(t *testing.T) {
 		assert.True(t, defined[m], m)
 	}
 	// Each request, reply and error code is written as the Go side has it.
-	for _, op := range []fileagent.Op{fileagent.OpHello, fileagent.OpStat, fileagent.OpList, fileagent.OpRead, fileagent.OpWrite, fileagent.OpMkdir, fileagent.OpRemove} {
+	for _, op := range []fileagent.Op{fileagent.OpHello, fileagent.OpStat, fileagent.OpList, fileagent.OpRead, fileagent.OpSum, fileagent.OpWrite, fileagent.OpJoin, fileagent.OpMkdir, fileagent.OpRemove} {
 		assert.Contains(t, s, "$q.op -eq '"+string(op)+"'")
 	}
-	assert.Contains(t, s, "$piece=262144")
-	assert.Equal(t, 262144, fileagent.PieceSize)
+	assert.Contains(t, s, fmt.Sprintf("$piece=%d\n", fileagent.PieceSize))
+	assert.Contains(t, s, fmt.Sprintf("$block=%d\n", fileagent.BlockSize))
 	for _, m := range regexp.MustCompile(`WkFail (-?\d+)`).FindAllStringSubmatch(s, -1) {
 		assert.Len(t, m[1], len("-2147024891"))
 	}

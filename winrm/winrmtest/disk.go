@@ -29,14 +29,14 @@ type Disk struct {
 
 // A diskNode is a file or directory. Its fields belong to the Disk's mutex.
 type diskNode struct {
-	name   string
-	attrs  uint32
-	time   time.Time
-	blocks [][]byte // of a file
-	size   int64
-	locked bool // opened by somebody who does not share
-	denied bool
-	writer bool // an upload has it open
+	name    string
+	attrs   uint32
+	time    time.Time
+	blocks  [][]byte // of a file
+	size    int64
+	locked  bool // opened by somebody who does not share
+	denied  bool
+	writers int // agents of an upload that have it open
 }
 
 const blockSize = 256 << 10

@@ -5,11 +5,11 @@ import (
 	"compress/flate"
 	"context"
 	"crypto/sha256"
-	"encoding"
 	"encoding/hex"
 	"encoding/json"
 	"hash"
 	"io"
+	"math"
 	"strings"
 	"time"
 
@@ -35,7 +35,7 @@ func (r *hostRun) fileAgent(ctx context.Context, stdin io.Reader, stdout io.Writ
 			d = &r.proc.server.files
 		}
 	}
-	a := &agent{ctx: ctx, d: d, dir: `C:\Users\` + userPart(r.proc.User), in: fileagent.NewReader(stdin, fileagent.PieceSize), out: stdout}
+	a := &agent{ctx: ctx, d: d, dir: `C:\Users\` + userPart(r.proc.User), in: fileagent.NewReader(stdin, fileagent.MaxFrame), out: stdout}
 	if key, err := diskKey(a.dir); err == nil {
 		d.mu.Lock()
 		if d.nodes[key] == nil {
@@ -62,11 +62,15 @@ func (a *agent) serve() uint32 {
 			return 4
 		}
 		err = a.do(&q)
-		if code, ok := err.(diskError); ok {
+		code, failed := err.(diskError)
+		if failed {
 			err = a.reply(fileagent.Failure, fileagent.Error{Code: int32(code), Message: diskTexts[code], Type: "System.IO.IOException"})
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return 3
+		case failed && q.Op == fileagent.OpJoin:
+			return 5
 		}
 	}
 }
@@ -84,15 +88,19 @@ func (a *agent) reply(k fileagent.Kind, v any) error {
 func (a *agent) do(q *fileagent.Request) error {
 	switch q.Op {
 	case fileagent.OpHello:
-		return a.reply(fileagent.Reply, fileagent.Answer{Version: 1, PowerShell: "5.1.20348.2110", Dir: a.dir})
+		return a.reply(fileagent.Reply, fileagent.Answer{Version: 2, PowerShell: "5.1.20348.2110", Dir: a.dir})
 	case fileagent.OpStat:
 		return a.stat(q)
 	case fileagent.OpList:
 		return a.list(q)
 	case fileagent.OpRead:
 		return a.read(q)
+	case fileagent.OpSum:
+		return a.sum(q)
 	case fileagent.OpWrite:
 		return a.write(q)
+	case fileagent.OpJoin:
+		return a.join(q)
 	case fileagent.OpMkdir:
 		return a.mkdir(q)
 	case fileagent.OpRemove:
@@ -167,47 +175,97 @@ func (a *agent) list(q *fileagent.Request) error {
 	return a.reply(fileagent.Reply, fileagent.Answer{Entries: entries})
 }
 
-// prefix hashes the first bytes of a file.
-func (a *agent) prefix(n *diskNode, count int64) hash.Hash {
-	h := sha256.New()
-	buf := make([]byte, fileagent.PieceSize)
-	for off := int64(0); off < count; {
+// sums sends the hashes of the blocks of the first bytes of a file.
+func (a *agent) sums(n *diskNode, count int64) error {
+	const most = 1000 * sha256.Size
+	var frame []byte
+	buf := make([]byte, fileagent.BlockSize)
+	for off := int64(0); off < count; off += fileagent.BlockSize {
 		c, err := a.d.readAt(n, buf[:min(int64(len(buf)), count-off)], off)
 		if err != nil {
 			break
 		}
-		h.Write(buf[:c])
-		off += int64(c)
+		h := sha256.Sum256(buf[:c])
+		if frame = append(frame, h[:]...); len(frame) == most {
+			if err := a.frame(fileagent.Sums, frame); err != nil {
+				return err
+			}
+			frame = frame[:0]
+		}
 	}
-	return h
+	if len(frame) == 0 {
+		return nil
+	}
+	return a.frame(fileagent.Sums, frame)
+}
+
+func (a *agent) frame(k fileagent.Kind, content []byte) error {
+	a.buf = fileagent.AppendFrame(a.buf[:0], k, content)
+	_, err := a.out.Write(a.buf)
+	return err
+}
+
+// upTo hashes a file from one offset to another, and returns how far it came.
+func (a *agent) upTo(h hash.Hash, n *diskNode, from, to int64) int64 {
+	buf := make([]byte, fileagent.PieceSize)
+	for from < to {
+		c, err := a.d.readAt(n, buf[:min(int64(len(buf)), to-from)], from)
+		if err != nil {
+			break
+		}
+		h.Write(buf[:c])
+		from += int64(c)
+	}
+	return from
 }
 
 func sum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-func (a *agent) read(q *fileagent.Request) error {
+// file is the file of a request that reads.
+func (a *agent) file(q *fileagent.Request) (*diskNode, error) {
 	_, n, err := a.find(q.Path)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case n.isDir():
-		return errAccessDenied
+		return nil, errAccessDenied
 	case n.locked:
-		return errSharing
+		return nil, errSharing
+	}
+	return n, nil
+}
+
+func (a *agent) sum(q *fileagent.Request) error {
+	n, err := a.file(q)
+	if err != nil {
+		return err
+	}
+	info := a.entryOf(n)
+	if q.Blocks {
+		if err := a.reply(fileagent.Part, fileagent.Answer{Info: &info}); err != nil {
+			return err
+		}
+		if err := a.sums(n, min(q.Count, info.Size)); err != nil {
+			return err
+		}
+		return a.reply(fileagent.Reply, struct{}{})
+	}
+	h := sha256.New()
+	a.upTo(h, n, 0, math.MaxInt64)
+	return a.reply(fileagent.Reply, fileagent.Answer{Info: &info, Hash: sum(h)})
+}
+
+func (a *agent) read(q *fileagent.Request) error {
+	n, err := a.file(q)
+	if err != nil {
+		return err
 	}
 	h, off := sha256.New(), q.Offset
 	info := a.entryOf(n)
-	if q.Prefix != "" {
-		if off <= info.Size {
-			h = a.prefix(n, off)
-		}
-		if off > info.Size || sum(h) != q.Prefix {
-			h, off = sha256.New(), 0
-		}
-	}
-	if err := a.reply(fileagent.Part, fileagent.Answer{Offset: off, Info: &info}); err != nil {
+	if err := a.reply(fileagent.Part, fileagent.Answer{Info: &info}); err != nil {
 		return err
 	}
-	buf := make([]byte, fileagent.PieceSize)
+	buf := make([]byte, fileagent.BlockSize)
 	for left := q.Count; left != 0; {
 		w := len(buf)
 		if left > 0 {
@@ -217,7 +275,9 @@ func (a *agent) read(q *fileagent.Request) error {
 		if err != nil {
 			break
 		}
-		h.Write(buf[:c])
+		if !q.NoHash {
+			h.Write(buf[:c])
+		}
 		if err := a.piece(buf[:c], q.Compress); err != nil {
 			return err
 		}
@@ -237,13 +297,10 @@ func (a *agent) piece(p []byte, compress bool) error {
 		_, _ = w.Write(p)
 		_ = w.Close()
 		if b.Len() < len(p)*9/10 {
-			_, err := a.out.Write(fileagent.AppendFrame(a.buf[:0], fileagent.Deflated, b.Bytes()))
-			return err
+			return a.frame(fileagent.Deflated, b.Bytes())
 		}
 	}
-	a.buf = fileagent.AppendFrame(a.buf[:0], fileagent.Data, p)
-	_, err := a.out.Write(a.buf)
-	return err
+	return a.frame(fileagent.Data, p)
 }
 
 func (a *agent) mkdir(q *fileagent.Request) error {
@@ -318,17 +375,4 @@ func (a *agent) remove(q *fileagent.Request) error {
 		return err
 	}
 	return a.reply(fileagent.Reply, struct{}{})
-}
-
-// clone copies the state of a hash.
-func clone(h hash.Hash) hash.Hash {
-	state, err := h.(encoding.BinaryMarshaler).MarshalBinary()
-	c := sha256.New()
-	if err == nil {
-		err = c.(encoding.BinaryUnmarshaler).UnmarshalBinary(state)
-	}
-	if err != nil {
-		panic("winrmtest: " + err.Error())
-	}
-	return c
 }

@@ -14,12 +14,15 @@ import (
 
 // upload is a write request under way.
 type upload struct {
-	a    *agent
-	q    *fileagent.Request
-	part string // path of the part file
-	n    *diskNode
-	pos  int64 // next byte to write
-	h    hash.Hash
+	a      *agent
+	q      *fileagent.Request
+	part   string // path of the part file
+	n      *diskNode
+	pos    int64     // next byte to write in order
+	h      hash.Hash // of the bytes before hashed
+	hashed int64
+	want   string // what it has to be
+	drop   bool   // given up for good
 }
 
 // write is WkWrite of the script.
@@ -33,17 +36,85 @@ func (a *agent) write(q *fileagent.Request) error {
 	}
 	var e fileagent.Entry
 	if err == nil {
-		if sum(u.h) != q.Prefix {
+		if !u.verify() {
 			keep, err = false, errCRC
 		} else {
 			e, err = u.finish()
 		}
 	}
-	u.close(keep && err != errDiskFull)
+	u.close(keep && !u.drop && err != errDiskFull)
 	if err != nil {
 		return err
 	}
 	return a.reply(fileagent.Reply, fileagent.Answer{Entry: e})
+}
+
+// verify reports whether what is in the part file is what was sent.
+func (u *upload) verify() bool {
+	if !u.q.Recursive {
+		return sum(u.h) == u.want
+	}
+	u.a.upTo(u.h, u.n, u.hashed, u.q.Size)
+	if sum(u.h) == u.want {
+		return true
+	}
+	// Perhaps it was read before another agent had written it.
+	h := sha256.New()
+	u.a.upTo(h, u.n, 0, u.q.Size)
+	return sum(h) == u.want
+}
+
+// join is WkJoin of the script.
+func (a *agent) join(q *fileagent.Request) error {
+	key, err := diskKey(q.Dir + q.Key + "-" + q.Unique + ".part")
+	if err != nil {
+		return err
+	}
+	n, err := a.d.openWriter(key)
+	if err != nil {
+		return err
+	}
+	defer a.d.closeWriter(n)
+	if err := a.reply(fileagent.Part, fileagent.Answer{}); err != nil {
+		return err
+	}
+	for {
+		k, content, err := a.in.Next()
+		switch {
+		case err != nil:
+			return err
+		case k == fileagent.Piece || k == fileagent.Packed:
+			if _, err := a.place(n, k, content); err != nil {
+				return err
+			}
+		case k == fileagent.End:
+			return a.reply(fileagent.Reply, struct{}{})
+		default:
+			return errAborted
+		}
+	}
+}
+
+// place writes a piece to its place.
+func (a *agent) place(n *diskNode, k fileagent.Kind, frame []byte) (known int64, err error) {
+	off, known, content, ok := fileagent.ParsePiece(frame)
+	if !ok {
+		return 0, io.ErrUnexpectedEOF
+	}
+	if k == fileagent.Packed {
+		if content, err = unpack(content); err != nil {
+			return 0, err
+		}
+	}
+	return known, a.d.writeAt(n, content, off)
+}
+
+func unpack(content []byte) ([]byte, error) {
+	content, err := io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(content)), fileagent.PieceSize+1))
+	if err != nil || len(content) > fileagent.PieceSize {
+		return nil, errCRC
+	}
+	return content, nil
 }
 
 // begin checks the target and opens the part file.
@@ -77,13 +148,11 @@ func (u *upload) begin() error {
 	if u.n == nil {
 		u.n = d.add(partKey, baseName(u.part), fileagent.AttrArchive)
 	}
-	u.n.writer = true
-	u.pos = u.n.size
-	if q.Size >= 0 && u.pos > q.Size {
-		u.pos = 0
-		d.resize(u.n, 0)
+	u.n.writers++
+	if q.Size >= 0 && u.n.size > q.Size {
+		d.resize(u.n, q.Size)
 	}
-	if q.Volume != "" && d.Capacity > 0 && q.Size-u.pos > d.Capacity-d.used {
+	if q.Volume != "" && d.Capacity > 0 && q.Size-u.n.size > d.Capacity-d.used {
 		return errDiskFull
 	}
 	return nil
@@ -108,9 +177,9 @@ func (d *Disk) takeOver(q *fileagent.Request, partKey string) *diskNode {
 		}
 	}
 	switch {
-	case largest == nil:
+	case largest == nil || q.Anew:
 		return nil
-	case largest.writer:
+	case largest.writers > 0:
 		c := &diskNode{attrs: largest.attrs, time: largest.time, size: largest.size}
 		for _, b := range largest.blocks {
 			c.blocks = append(c.blocks, bytes.Clone(b))
@@ -127,8 +196,11 @@ func (d *Disk) takeOver(q *fileagent.Request, partKey string) *diskNode {
 func (u *upload) receive() error {
 	a := u.a
 	if u.q.Recursive {
-		u.h = a.prefix(u.n, u.pos)
-		if err := a.reply(fileagent.Part, fileagent.Answer{Offset: u.pos, Hash: sum(clone(u.h))}); err != nil {
+		size := a.entryOf(u.n).Size
+		if err := a.sums(u.n, size); err != nil {
+			return err
+		}
+		if err := a.reply(fileagent.Part, fileagent.Answer{Offset: size}); err != nil {
 			return err
 		}
 	}
@@ -138,22 +210,23 @@ func (u *upload) receive() error {
 			return err
 		}
 		switch k {
+		case fileagent.Piece, fileagent.Packed:
+			known, err := a.place(u.n, k, content)
+			if err != nil {
+				return err
+			}
+			u.hashed = a.upTo(u.h, u.n, u.hashed, known)
+			continue
 		case fileagent.Data:
 		case fileagent.Deflated:
-			content, err = io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(content)), fileagent.PieceSize+1))
-			if err != nil || len(content) > fileagent.PieceSize {
-				return errCRC
+			if content, err = unpack(content); err != nil {
+				return err
 			}
-		case fileagent.Again:
-			a.d.mu.Lock()
-			a.d.resize(u.n, 0)
-			a.d.mu.Unlock()
-			u.pos, u.h = 0, sha256.New()
-			continue
 		case fileagent.End:
-			u.q.Prefix = string(content) // what it has to be
+			u.want = string(content)
 			return nil
 		default:
+			u.drop = k == fileagent.GiveUp && len(content) > 0
 			return errAborted
 		}
 		u.h.Write(content)
@@ -204,10 +277,27 @@ func (u *upload) close(keep bool) {
 	d := u.a.d
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	u.n.writer = false
+	u.n.writers--
 	partKey, err := diskKey(u.part)
 	if err == nil && !keep && d.nodes[partKey] == u.n {
 		d.used -= u.n.size
 		delete(d.nodes, partKey)
 	}
+}
+
+// openWriter opens a file to write to it, closeWriter closes it.
+func (d *Disk) openWriter(key string) (*diskNode, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n, err := d.lookup(key)
+	if err == nil {
+		n.writers++
+	}
+	return n, err
+}
+
+func (d *Disk) closeWriter(n *diskNode) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n.writers--
 }

@@ -1,0 +1,267 @@
+package winrm
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/winrmkit/winrmkit/internal/fileagent"
+)
+
+// toPart copies to a part file, which takes the place of dst in the end.
+func (d *download) toPart(ctx context.Context) error {
+	if err := d.openPart(); err != nil {
+		return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
+	}
+	defer d.part.Close() //nolint:errcheck // closed with its error checked on success
+	left, err := d.part.Seek(0, io.SeekEnd)
+	if err != nil {
+		return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
+	}
+	if left > 0 {
+		err = d.compare(left)
+	} else if err = d.ask(d.a, 0, firstRead, false); err == nil {
+		err = d.begin(d.a)
+	}
+	if err != nil {
+		if left == 0 {
+			_ = os.Remove(d.part.Name()) // nothing in it
+		}
+		return err
+	}
+	size := d.info.Size()
+	d.progress = newProgress(d.src, size, d.opt.Progress)
+	var first *piece
+	if left == 0 {
+		d.todo = newPieces(size)
+		first = d.todo.take(firstRead, 1)
+	} else if err := d.part.Truncate(min(left, size)); err != nil {
+		return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
+	}
+	d.progress.resume(d.todo.kept)
+	h, err := d.pieces(ctx, left == 0, first)
+	if err != nil {
+		return err
+	}
+	err = d.verify(h, *d.want.Load(), size)
+	if errors.Is(err, ErrChecksum) {
+		_ = os.Remove(d.part.Name())
+	}
+	return err
+}
+
+// openPart opens the part file.
+func (d *download) openPart() error {
+	if info, err := os.Stat(d.dst); err == nil && info.IsDir() {
+		return &os.PathError{Op: "write", Path: d.dst, Err: errors.New("is a directory")}
+	}
+	abs, err := filepath.Abs(d.dst)
+	if err != nil {
+		return err
+	}
+	flags := os.O_RDWR | os.O_CREATE
+	if d.opt.NoResume {
+		flags |= os.O_TRUNC
+	}
+	d.part, err = os.OpenFile(filepath.Join(filepath.Dir(abs), partKey(abs)+".part"), flags, 0o666)
+	return err
+}
+
+// compare finds out which blocks an earlier download has left.
+func (d *download) compare(left int64) error {
+	if err := d.a.query(&fileagent.Request{Op: fileagent.OpSum, Path: d.path, Count: left, Blocks: true}); err != nil {
+		return err
+	}
+	if err := d.begin(d.a); err != nil {
+		return err
+	}
+	d.todo = newPieces(d.info.Size())
+	buf := make([]byte, fileagent.BlockSize)
+	for block := int64(0); ; {
+		k, content, err := d.a.next("download", d.path)
+		if err != nil || k == fileagent.Reply {
+			return err
+		}
+		if block, err = d.todo.compare(d.a, k, content, d.part, buf, block); err != nil {
+			return err
+		}
+	}
+}
+
+// pieces fetches what is missing and returns the hash of the whole. When asked, the
+// first piece has been asked for already.
+//
+// The content comes over several agents. One more hashes the file meanwhile, and if
+// there is none, ours does in the end.
+func (d *download) pieces(ctx context.Context, asked bool, first *piece) (hash.Hash, error) {
+	t := d.a.client.newTeam(ctx, d.todo.halt)
+	small := asked && (first == nil || first.n == d.todo.size)
+	if helpers := d.a.client.helpers(d.opt, d.todo.left()); !small && helpers > 0 {
+		var summing atomic.Bool
+		t.recruit(helpers+1, func(*fileAgent) error { return nil }, func(a *fileAgent) error {
+			if summing.CompareAndSwap(false, true) {
+				return d.sum(a, true)
+			}
+			return d.stream(a)
+		})
+	}
+	hashed := make(chan hashedPart, 1)
+	d.a.client.goTask(func() { hashed <- d.hashPart() })
+	var err error
+	if asked {
+		err = d.first(first, small)
+	}
+	if err == nil {
+		err = d.stream(d.a)
+	}
+	if err != nil {
+		d.todo.halt()
+	}
+	if helped := t.wait(); err == nil {
+		err = helped
+	}
+	if err == nil && d.want.Load() == nil {
+		err = d.sum(d.a, false)
+	}
+	if err != nil {
+		d.todo.halt()
+	}
+	part := <-hashed
+	if err == nil && part.err != nil {
+		err = &localError{err: fmt.Errorf("winrm: download: %w", part.err), intact: true}
+	}
+	return part.h, err
+}
+
+// first takes the rest of the reply to the first question.
+func (d *download) first(pc *piece, small bool) error {
+	if pc == nil {
+		pc = &piece{}
+	}
+	want, err := d.fetch(d.a, pc)
+	if small {
+		d.want.Store(&want)
+	}
+	return err
+}
+
+// sum lets an agent hash the whole file. If that is done meanwhile, no connection waits
+// for it before the content is there.
+func (d *download) sum(a *fileAgent, meanwhile bool) error {
+	if err := a.query(&fileagent.Request{Op: fileagent.OpSum, Path: d.path, Count: -1}); err != nil {
+		return err
+	}
+	if meanwhile && !d.todo.awaitAll() {
+		a.spent = true
+		return nil // whoever has halted it has the error
+	}
+	_, content, err := a.next("download", d.path)
+	if err != nil {
+		return err
+	}
+	var end fileagent.Answer
+	if err := a.answer(content, &end); err != nil {
+		return err
+	}
+	d.want.Store(&end.Hash)
+	return nil
+}
+
+// A stream has at most two ranges asked for, so that the next one begins when one ends.
+const (
+	rangesAhead  = 2
+	largestRange = 22 * fileagent.PieceSize
+)
+
+// stream fetches ranges over one agent until there are no more.
+func (d *download) stream(a *fileAgent) (err error) {
+	defer func() { a.spent = a.spent || err != nil }() // more may have been asked for
+	streams := d.a.client.streams(d.opt)
+	var ahead []*piece
+	for {
+		for len(ahead) < rangesAhead {
+			pc := d.todo.take(largestRange, streams)
+			if pc == nil {
+				break
+			}
+			if err := d.ask(a, pc.off, pc.n, true); err != nil {
+				return err
+			}
+			ahead = append(ahead, pc)
+		}
+		if len(ahead) == 0 {
+			return nil
+		}
+		if k, content, err := a.next("download", d.path); err != nil {
+			return err
+		} else if k != fileagent.Part {
+			a.kill()
+			return &AgentError{Err: &fileagent.FrameError{Kind: k, Length: uint32(len(content))}}
+		}
+		if _, err := d.fetch(a, ahead[0]); err != nil {
+			return err
+		}
+		ahead = ahead[1:]
+	}
+}
+
+// fetch writes what an agent sends of a range to its place.
+func (d *download) fetch(a *fileAgent, pc *piece) (string, error) {
+	at, end := pc.off, pc.off+pc.n
+	want, err := a.receive(func(p []byte) error {
+		if at+int64(len(p)) > end {
+			a.spent = true
+			return d.changed()
+		}
+		if _, err := d.part.WriteAt(p, at); err != nil {
+			return &localError{err: fmt.Errorf("winrm: download: %w", err)}
+		}
+		at += int64(len(p))
+		d.progress.add(int64(len(p)))
+		return nil
+	}, "download", d.path)
+	if err == nil && at < end {
+		err = d.changed()
+	}
+	if err == nil {
+		d.todo.finish(pc)
+	}
+	return want, err
+}
+
+func (d *download) changed() error {
+	return &FileError{Op: "download", Path: d.src, Code: 0x80070017, Message: "the file has changed meanwhile"}
+}
+
+// A hashedPart is what hashPart returns.
+type hashedPart struct {
+	h   hash.Hash
+	err error
+}
+
+// hashPart hashes the part file while it grows.
+func (d *download) hashPart() hashedPart {
+	h := sha256.New()
+	buf := make([]byte, fileagent.BlockSize)
+	for at := int64(0); at < d.todo.size; {
+		known, ok := d.todo.await(at)
+		if !ok {
+			return hashedPart{h: h}
+		}
+		for at < known {
+			n, err := d.part.ReadAt(buf[:min(int64(len(buf)), known-at)], at)
+			if n == 0 && err != nil {
+				return hashedPart{h, err}
+			}
+			h.Write(buf[:n])
+			at += int64(n)
+		}
+	}
+	return hashedPart{h: h}
+}
