@@ -11,6 +11,7 @@ import (
 type cost struct {
 	cpu           time.Duration
 	allocs, bytes float64
+	size          int64 // of the work of op, where contestants differ
 	op            func() error
 }
 
@@ -94,8 +95,14 @@ func (g *group) ratios(b *testing.B, base string) {
 			b.ReportMetric(0, "ns/op") // not shown
 			if times == 0 {
 				times = compare(b, other.op, ours.op)
+				if other.size != ours.size {
+					times *= float64(ours.size) / float64(other.size)
+				}
 			}
 			b.ReportMetric(times, "x-time")
+			if other.allocs == 0 {
+				return // not measured
+			}
 			b.ReportMetric(other.allocs/max(ours.allocs, 1), "x-allocs")
 			b.ReportMetric(other.bytes/max(ours.bytes, 1), "x-bytes")
 			if ours.cpu > 0 && other.cpu > 0 {

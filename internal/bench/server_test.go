@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
@@ -36,18 +37,52 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// delayVariable puts a link in front of the server, with so long a round trip.
+const delayVariable = "WINRMKIT_BENCH_DELAY"
+
 // A target is a server in a child process.
 type target struct {
 	URL  string
 	Host string
 	Port int
+
+	ask   io.Writer
+	reply *bufio.Reader
+}
+
+// traffic is what a server has seen since its start.
+type traffic struct {
+	Exchanges int
+	Wire      int64 // bytes over the link, both ways, with all headers
+}
+
+// traffic asks the server.
+func (t target) traffic(b *testing.B) traffic {
+	b.Helper()
+	var seen traffic
+	_, err := io.WriteString(t.ask, "\n")
+	if err == nil {
+		err = readLine(t.reply, &seen)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	return seen
+}
+
+func readLine(r *bufio.Reader, v any) error {
+	line, err := r.ReadBytes('\n')
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(line, v)
 }
 
 // startServer starts the child and stops it with the benchmark.
-func startServer(b *testing.B, mechanism string) target {
+func startServer(b *testing.B, mechanism string, env ...string) target {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), serverVariable+"="+mechanism)
+	cmd.Env = append(append(os.Environ(), serverVariable+"="+mechanism), env...)
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -66,12 +101,8 @@ func startServer(b *testing.B, mechanism string) target {
 			b.Error("server:", err)
 		}
 	})
-	line, err := bufio.NewReader(stdout).ReadBytes('\n')
-	if err != nil {
-		b.Fatal(err)
-	}
-	var t target
-	if err := json.Unmarshal(line, &t); err != nil {
+	t := target{ask: stdin, reply: bufio.NewReader(stdout)}
+	if err := readLine(t.reply, &t); err != nil {
 		b.Fatal(err)
 	}
 	return t
@@ -79,7 +110,7 @@ func startServer(b *testing.B, mechanism string) target {
 
 // serve is the child.
 func serve(mechanism string) {
-	srv := winrmtest.NewUnstartedServer(winrmtest.HandlerFunc(handle))
+	srv := winrmtest.NewUnstartedServer(newCopyHost())
 	srv.Users = map[string]string{user: password}
 	srv.Mechanisms = mechanisms(mechanism)
 	// Every command counts for the quota until its shell goes.
@@ -94,6 +125,15 @@ func serve(mechanism string) {
 	if err != nil {
 		panic(err)
 	}
+	var l *link
+	if s := os.Getenv(delayVariable); s != "" {
+		delay, err := time.ParseDuration(s)
+		if err != nil {
+			panic(err)
+		}
+		l = newLink(u.Host, delay)
+		u.Host = l.addr()
+	}
 	host, port, err := net.SplitHostPort(u.Host)
 	if err != nil {
 		panic(err)
@@ -102,10 +142,20 @@ func serve(mechanism string) {
 	if err != nil {
 		panic(err)
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(target{URL: srv.URL, Host: host, Port: n}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(target{URL: u.String(), Host: host, Port: n}); err != nil {
 		panic(err)
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
+		seen := traffic{Wire: l.bytes()}
+		for action, n := range srv.Stats().Exchanges {
+			if action != winrmtest.ActionLogon {
+				seen.Exchanges += n
+			}
+		}
+		if err := json.NewEncoder(os.Stdout).Encode(seen); err != nil {
+			panic(err)
+		}
+	}
 }
 
 // closeSealed ends the connection with every sealed message. On a connection that
