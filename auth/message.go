@@ -48,6 +48,11 @@ func (t *Transport) readMessage(req *http.Request) (*message, error) {
 		}
 	}
 	m.fields = append(m.fields, http1.Field{Name: "User-Agent", Value: agent})
+	if whole, ok := req.Body.(interface{ Bytes() []byte }); ok && int64(len(whole.Bytes())) == req.ContentLength && req.ContentLength <= maxRequest {
+		m.body = new(http1.Buffer) // in the memory of whoever waits for the answer
+		m.body.SetBytes(whole.Bytes())
+		return m, nil
+	}
 	m.body = http1.NewBuffer(int(max(0, min(req.ContentLength, maxRequest))) + 1)
 	if req.Body == nil || req.Body == http.NoBody {
 		return m, nil

@@ -100,7 +100,7 @@ type Cmd struct {
 
 	wantJSON  bool              // set by RunJSON
 	strict    bool              // lost output ends the command
-	messages  bool              // the input comes by stdinPump.put; Stdin is only a sign that there is some
+	messages  bool              // the input comes by stdinPump.put and lend; Stdin is only a sign that there is some
 	frame     *powershell.Frame // of Script
 	frameHead []byte            // what it reads from stdin
 

@@ -13,6 +13,7 @@ import (
 
 // Defaults of [Config].
 const (
+	DefaultMaxConns         = 6 // four streams of a copy, what waits for a reply, and one for the rest
 	DefaultMaxShells        = 5
 	DefaultCommandsPerShell = 250
 	DefaultOperationTimeout = 60 * time.Second
@@ -50,9 +51,8 @@ type Config struct {
 	// ProxyAuth logs on to the proxy.
 	ProxyAuth auth.Mechanism
 
-	// MaxConns is the number of connections at once: 0 is
-	// auth.DefaultMaxConns, at least 2, one of which is kept for what cannot
-	// wait.
+	// MaxConns is the number of connections at once: 0 is DefaultMaxConns, at
+	// least 2, one of which is kept for what cannot wait.
 	MaxConns int
 	// MaxShells is the number of shells that the Client keeps for commands. A
 	// shell runs one command at a time; further commands wait. 0 is
@@ -96,7 +96,7 @@ type Config struct {
 
 func (cfg *Config) setDefaults() {
 	if cfg.MaxConns <= 0 {
-		cfg.MaxConns = auth.DefaultMaxConns
+		cfg.MaxConns = DefaultMaxConns
 	}
 	cfg.MaxConns = max(cfg.MaxConns, 2)
 	if cfg.MaxShells <= 0 {

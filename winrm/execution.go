@@ -248,7 +248,7 @@ func (c *Cmd) newExecution(s *Shell) *execution {
 	case c.messages:
 		e.demand, _ = c.Stdout.(*outputPipe)
 		e.stdin = newStdinPump(e, nil)
-		e.stdin.add(c.frameHead, nil)
+		_ = e.stdin.add(c.frameHead, nil) // it has not ended yet
 	case stdin != nil:
 		e.stdin = newStdinPump(e, stdin)
 	}

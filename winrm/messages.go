@@ -1,70 +1,92 @@
 package winrm
 
-import "io"
+import (
+	"bytes"
+	"io"
+	"slices"
+)
 
-// An inputQueue remembers where messages end in the input of a command. A Send has
-// whole messages, or a part of one: when it is lost, so are those and nothing of
-// any other.
+// An inputQueue holds the input of a command that comes in messages. A Send has whole
+// messages, or a part of one: when it is lost, so are those and nothing of any other.
 type inputQueue struct {
 	messages []inputMessage
-	begun    bool // a part of the first one was taken
+	size     int    // of what is left of them
+	begun    bool   // a part of the first one was taken
+	scratch  []byte // for several in one Send
 }
 
-// An inputMessage is one that was not taken as a whole yet.
+// An inputMessage is what was not taken yet of one.
 type inputMessage struct {
-	left int
+	data []byte
 	sent func() // may be nil
 }
 
-// take says how many bytes the next Send has, at most room, and what to call when it
-// was sent.
-func (q *inputQueue) take(room int) (n int, sent []func()) {
-	for len(q.messages) > 0 {
-		m := &q.messages[0]
-		if m.left > room-n {
-			if n == 0 {
-				n, q.begun = room, true
-				m.left -= room
-			}
+// take returns what the next Send has, at most room, and what to call when it was sent.
+// It is valid until the next call.
+func (q *inputQueue) take(room int) (data []byte, sent []func()) {
+	if len(q.messages) == 0 {
+		return nil, nil
+	}
+	if first := &q.messages[0]; len(first.data) > room {
+		data, first.data, q.begun = first.data[:room], first.data[room:], true
+		q.size -= room
+		return data, nil
+	}
+	n, count := 0, 0
+	for _, m := range q.messages {
+		if n += len(m.data); n > room || q.begun && count > 0 { // the rest of one goes alone
 			break
 		}
-		n += m.left
+		count++
+	}
+	q.begun = false
+	data = q.messages[0].data
+	if count > 1 {
+		data = q.scratch[:0]
+		for _, m := range q.messages[:count] {
+			data = append(data, m.data...)
+		}
+		q.scratch = data
+	}
+	for _, m := range q.messages[:count] {
+		q.size -= len(m.data)
 		if m.sent != nil {
 			sent = append(sent, m.sent)
 		}
-		q.messages = q.messages[1:]
-		if q.begun { // the rest of one goes alone
-			q.begun = false
-			break
-		}
 	}
-	return n, sent
+	q.messages = slices.Delete(q.messages, 0, count)
+	return data, sent
 }
 
-// put gives the command a message, and waits while what has been put is enough for a
-// Send. It returns io.ErrClosedPipe when the command takes no more. sent, if not nil,
-// is called when the host has taken the message.
-func (p *stdinPump) put(message []byte, sent func()) error {
+// put gives the command a copy of a message, and waits while what has been put is enough
+// for a Send. It returns io.ErrClosedPipe when the command takes no more.
+func (p *stdinPump) put(message []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.buf) > 0 && len(p.buf)+len(message) > p.e.client.send.current() && !p.stopped {
+	for p.queue.size > 0 && p.queue.size+len(message) > p.e.client.send.current() && !p.stopped {
 		p.cond.Wait()
 	}
+	return p.add(bytes.Clone(message), nil)
+}
+
+// lend is put without a copy and without a wait: the message must not be changed before
+// sent is called, when the host has taken it.
+func (p *stdinPump) lend(message []byte, sent func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.add(message, sent)
+}
+
+func (p *stdinPump) add(message []byte, sent func()) error {
 	if p.stopped || p.eof {
 		return io.ErrClosedPipe
 	}
-	p.add(message, sent)
-	p.cond.Broadcast()
-	return nil
-}
-
-// add is put without the wait; p.mu is held, or nobody has p yet.
-func (p *stdinPump) add(message []byte, sent func()) {
-	if len(message) == 0 {
-		return
+	if len(message) > 0 {
+		p.queue.messages = append(p.queue.messages, inputMessage{message, sent})
+		p.queue.size += len(message)
+		p.cond.Broadcast()
 	}
-	p.buf = append(p.buf, message...)
-	p.queue.messages = append(p.queue.messages, inputMessage{len(message), sent})
+	return nil
 }
 
 // rest says that nothing will be sent for a while.

@@ -54,7 +54,7 @@ func TestManyAtOnce(t *testing.T) {
 			assert.Equal(t, 50, st.Exchanges["Command"])
 			assert.Equal(t, 50, st.TotalCommands)
 			assert.LessOrEqual(t, st.PeakShells, cmp.Or(limits.shells, winrm.DefaultMaxShells))
-			assert.LessOrEqual(t, st.PeakConnections, cmp.Or(limits.conns, auth.DefaultMaxConns))
+			assert.LessOrEqual(t, st.PeakConnections, cmp.Or(limits.conns, winrm.DefaultMaxConns))
 			assert.Zero(t, st.Shells)
 			assert.Zero(t, st.Commands)
 			assert.Len(t, commandIDs(srv), 50, "each with an id of its own")

@@ -24,7 +24,7 @@ const block = 120 << 10
 
 // again is what may be sent again after an interruption: for each of the streams what
 // one message holds of the file, and of a download the block that had not come whole.
-const again = 3 * 512000
+const again = winrm.DefaultStreams * 512000
 
 // Uploads and downloads are interrupted at random moments, by the end of the
 // context or of the connection, until they are through.

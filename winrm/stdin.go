@@ -94,7 +94,7 @@ func (l *sendLimit) refused(size int) bool {
 // next piece is being read, and what is typed is sent at once.
 type stdinPump struct {
 	e        *execution
-	r        io.Reader // nil: the input comes by put
+	r        io.Reader // nil: the input comes in messages
 	overhead int       // bytes of a Send without data
 
 	mu      sync.Mutex
@@ -165,28 +165,28 @@ func (p *stdinPump) read() {
 func (p *stdinPump) next(spare []byte) (data []byte, sent []func(), end, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for len(p.buf) == 0 && !p.eof && !p.stopped {
+	for len(p.buf) == 0 && len(p.queue.messages) == 0 && !p.eof && !p.stopped {
 		if p.lean {
-			p.buf, spare, p.lean = nil, nil, false
+			p.queue.scratch, p.lean = nil, false
 		}
 		p.cond.Wait()
 	}
 	if p.stopped {
 		return nil, nil, false, false
 	}
+	defer p.cond.Broadcast()
+	if p.r == nil {
+		data, sent = p.queue.take(p.room())
+		return data, sent, p.eof && len(p.queue.messages) == 0, true
+	}
 	data, end = p.buf, p.eof
 	p.buf = spare[:0]
-	n := p.room()
-	if p.r == nil {
-		n, sent = p.queue.take(n)
-	}
-	if len(data) > n {
+	if n := p.room(); len(data) > n {
 		// As much as one Send holds: a rest would cost an exchange of its own.
 		p.buf = append(p.buf, data[n:]...)
 		data, end = data[:n], false
 	}
-	p.cond.Broadcast()
-	return data, sent, end, true
+	return data, nil, end, true
 }
 
 // room is how many bytes of input one Send holds.

@@ -162,10 +162,21 @@ func (u *pieceUpload) read(b []byte, off int64) error {
 // its own pieces, which it gets in order. Those of a helper count as written when the
 // host has taken the helper's next one, too: not for certain, but all but always.
 func (u *pieceUpload) stream(a *fileAgent) error {
-	frame := make([]byte, 5+fileagent.MaxFrame) // the content is read to its place
-	content := frame[5+fileagent.PieceHead:]
+	in := a.cmd.run.stdin
+	const frameSize = 5 + fileagent.MaxFrame
+	free := make(chan []byte, 2) // one is on its way while the other one is made
+	free <- make([]byte, frameSize)
+	free <- make([]byte, frameSize)
 	var before *piece
 	for {
+		var frame []byte
+		select {
+		case frame = <-free:
+		case <-in.ended:
+			u.todo.halt()
+			return u.unheard(a, io.ErrClosedPipe)
+		}
+		content := frame[5+fileagent.PieceHead:] // it is read to its place
 		pc, err := u.next(content)
 		if err != nil {
 			u.todo.halt()
@@ -180,7 +191,8 @@ func (u *pieceUpload) stream(a *fileAgent) error {
 		}
 		message := u.appendPiece(frame[:0], pc, known, content[:pc.n])
 		earlier := before
-		err = a.cmd.run.stdin.put(message, func() {
+		err = in.lend(message, func() {
+			free <- frame
 			u.s.progress.add(pc.n)
 			if earlier != nil {
 				u.todo.finish(earlier)

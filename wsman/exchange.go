@@ -131,8 +131,8 @@ func (x *exchange) request(ctx context.Context, envelope []byte) *http.Request {
 	req := (&http.Request{
 		Method: http.MethodPost, URL: x.client.url, Host: x.client.url.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, 4), ContentLength: int64(len(envelope)), Body: io.NopCloser(bytes.NewReader(envelope)),
-		GetBody: func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(envelope)), nil },
+		Header: make(http.Header, 4), ContentLength: int64(len(envelope)), Body: newRequestBody(envelope),
+		GetBody: func() (io.ReadCloser, error) { return newRequestBody(envelope), nil },
 	}).WithContext(ctx)
 	values := [...]string{ContentType, "identity"}
 	req.Header["Content-Type"] = values[:1:1]
@@ -278,3 +278,21 @@ func readBody(resp *http.Response, limit int64) (rawBody, error) {
 		}
 	}
 }
+
+// A requestBody is an envelope to send. A transport that finds its Bytes need not copy
+// them: they stay as they are until it returns.
+type requestBody struct {
+	bytes.Reader
+	envelope []byte
+}
+
+func newRequestBody(envelope []byte) *requestBody {
+	b := &requestBody{envelope: envelope}
+	b.Reset(envelope)
+	return b
+}
+
+// Bytes returns all of it, read or not.
+func (b *requestBody) Bytes() []byte { return b.envelope }
+
+func (b *requestBody) Close() error { return nil }

@@ -282,12 +282,12 @@ func (g *group) pythonCrowd(b *testing.B, library string, hosts int) {
 		return
 	}
 	b.Run(library, func(b *testing.B) {
-		var r pythonAnswer
+		var r peerAnswer
 		for range b.N {
 			_, targets := crowdServers(b, crowdJob{Mechanism: "ntlm"}, hosts)
-			p := startPython(b, library, lane{server: serverConfig{Mechanism: "ntlm"}}, targets[0])
+			p := startPython(b, library, lane{server: serverConfig{Mechanism: "ntlm"}}, targets[0], "")
 			var err error
-			if r, err = p.send(pythonOrder{Order: "crowd", Targets: targets}); err != nil {
+			if r, err = p.send(peerOrder{Order: "crowd", Targets: targets}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -17,8 +17,10 @@ type contestant struct {
 	// cpu is the processor time that its process has used; nil is this process,
 	// of which the allocations count too.
 	cpu func() time.Duration
-	// counts are further figures per operation, as totals so far.
-	counts map[string]func() int
+	// counts are further figures per operation, as totals so far; with perByte
+	// per byte of so many an operation, those per MB per million.
+	counts  map[string]func() int
+	perByte int64
 }
 
 // cost is what one operation took, by unit.
@@ -37,13 +39,14 @@ type group struct {
 
 // Units of figures.
 const (
-	unitTime   = "time/op"
-	unitCPU    = "cpu-ns/op"
-	unitAllocs = "allocs/op"
-	unitBytes  = "B/op"
-	unitRate   = "MB/s"
-	unitPerMB  = "exchanges/MB"
-	unitWire   = "wire-bytes/byte"
+	unitTime     = "time/op"
+	unitCPU      = "cpu-ns/op"
+	unitAllocs   = "allocs/op"
+	unitBytes    = "B/op"
+	unitRate     = "MB/s"
+	unitPerMB    = "exchanges/MB"
+	unitCPUPerMB = "cpu-ns/MB"
+	unitWire     = "wire-bytes/byte"
 )
 
 // run measures op in this process.
@@ -110,7 +113,11 @@ func (c contestant) measured(b *testing.B, size int64) cost {
 	n := float64(b.N)
 	usual := median(times)
 	f := map[string]float64{unitTime: float64(usual)}
-	if cpu > 0 {
+	switch {
+	case cpu <= 0:
+	case c.perByte > 0:
+		f[unitCPUPerMB] = float64(cpu) / n / float64(c.perByte) * 1e6
+	default:
 		f[unitCPU] = float64(cpu) / n
 	}
 	if inside {
@@ -121,7 +128,10 @@ func (c contestant) measured(b *testing.B, size int64) cost {
 		f[unitRate] = float64(size) / usual.Seconds() / 1e6
 	}
 	for unit, total := range c.counts {
-		f[unit] = float64(total()-counted[unit]) / n
+		f[unit] = float64(total()-counted[unit]) / n / float64(max(c.perByte, 1))
+		if unit == unitPerMB {
+			f[unit] *= 1e6
+		}
 	}
 	return cost{figures: f, op: c.op}
 }
@@ -168,6 +178,21 @@ func (g *group) ratios(b *testing.B, base string) {
 		if times > 0 {
 			figures.add(g.section, g.row, unitRatio, name, times)
 		}
+	}
+}
+
+// rates is ratios for contestants whose operations are of different sizes.
+func (g *group) rates(b *testing.B) {
+	b.Helper()
+	mine := g.costs[ours].figures[unitRate]
+	for _, name := range g.names {
+		if name == ours || mine == 0 {
+			continue
+		}
+		b.Run("ratio/"+name, func(b *testing.B) {
+			b.ReportMetric(0, "ns/op") // not shown
+			b.ReportMetric(mine/g.costs[name].figures[unitRate], "x-time")
+		})
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
@@ -33,9 +34,11 @@ const (
 type serverConfig struct {
 	Mechanism string // a name of [mechanisms]
 	TLS       bool
-	Keytab    string // file
-	Hosts     int    // so many servers, each on a port of its own; 0 is one
-	Hooked    bool   // close each connection after a sealed message, see closeSealed
+	Keytab    string        // file
+	Hosts     int           // so many servers, each on a port of its own; 0 is one
+	Hooked    bool          // close each connection after a sealed message, see closeSealed
+	Files     bool          // a disk, and what others copy with, see copyHost
+	Delay     time.Duration // round trip of the link in front of the first server; with Files
 }
 
 // A target is one server.
@@ -99,6 +102,7 @@ func (p *child) read(v any) error {
 // A report is what a child says of all its servers together.
 type report struct {
 	Exchanges, Connections, Commands, Logons int
+	Wire                                     int64 // bytes over the link, both ways, with all headers
 }
 
 // stats asks the child.
@@ -149,6 +153,11 @@ func serve(config string) {
 		servers = append(servers, srv)
 		targets = append(targets, targetOf(srv))
 	}
+	var l *link
+	if c.Files {
+		l = newLink(net.JoinHostPort(targets[0].Host, strconv.Itoa(targets[0].Port)), c.Delay)
+		targets[0] = targetAt(&url.URL{Scheme: "http", Host: l.addr(), Path: "/wsman"})
+	}
 	out := json.NewEncoder(os.Stdout)
 	must(out.Encode(targets))
 	orders := bufio.NewScanner(os.Stdin)
@@ -156,7 +165,11 @@ func serve(config string) {
 		if orders.Text() == "release" {
 			close(release)
 		}
-		must(out.Encode(reportOf(servers)))
+		r := reportOf(servers)
+		if l != nil {
+			r.Wire = l.bytes()
+		}
+		must(out.Encode(r))
 	}
 }
 
@@ -167,7 +180,11 @@ func must(err error) {
 }
 
 func newServer(c serverConfig, release <-chan struct{}) *winrmtest.Server {
-	srv := winrmtest.NewUnstartedServer(winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 { return handle(p, release) }))
+	var h winrmtest.Handler = winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 { return handle(p, release) })
+	if c.Files {
+		h = newCopyHost(h)
+	}
+	srv := winrmtest.NewUnstartedServer(h)
 	srv.Users = map[string]string{user: password}
 	srv.Mechanisms = mechanisms(c)
 	// Every command counts for the quota until its shell goes.
@@ -187,11 +204,7 @@ func newServer(c serverConfig, release <-chan struct{}) *winrmtest.Server {
 func targetOf(srv *winrmtest.Server) target {
 	u, err := url.Parse(srv.URL)
 	must(err)
-	host, port, err := net.SplitHostPort(u.Host)
-	must(err)
-	n, err := strconv.Atoi(port)
-	must(err)
-	t := target{URL: srv.URL, Host: host, Port: n}
+	t := targetAt(u)
 	if srv.Certificate() != nil {
 		conn, err := tls.Dial("tcp", u.Host, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // it tells whom to trust
 		must(err)
@@ -200,6 +213,14 @@ func targetOf(srv *winrmtest.Server) target {
 		t.CA = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: chain[len(chain)-1].Raw})
 	}
 	return t
+}
+
+func targetAt(u *url.URL) target {
+	host, port, err := net.SplitHostPort(u.Host)
+	must(err)
+	n, err := strconv.Atoi(port)
+	must(err)
+	return target{URL: u.String(), Host: host, Port: n}
 }
 
 func reportOf(servers []*winrmtest.Server) (r report) {

@@ -57,8 +57,8 @@ func (c *collector) find(section, row, unit, name string) *cell {
 	return nil
 }
 
-// contestants are the columns, ours first.
-var columns = []string{ours, "masterzen", "pywinrm", "pypsrp", "winrmcp"}
+// columns are the contestants, ours first.
+var columns = []string{ours, oneStream, "masterzen", "pywinrm", "pypsrp", "winrmcp"}
 
 // units are the rows within a row, in this order, and whether less is better.
 var units = []struct {
@@ -71,6 +71,7 @@ var units = []struct {
 	{unitRate, "MB/s", false, short},
 	{unitCommands, "commands/s", false, short},
 	{unitCPU, "processor time", true, func(v float64) string { return time.Duration(v).Round(roundTo(v)).String() }},
+	{unitCPUPerMB, "processor time/MB", true, func(v float64) string { return time.Duration(v).Round(roundTo(v)).String() }},
 	{unitAllocs, "allocations", true, short},
 	{unitExchanges, "exchanges", true, short},
 	{unitKDC, "exchanges with the KDC", true, short},

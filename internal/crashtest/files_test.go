@@ -45,7 +45,7 @@ func copyFile(client *winrm.Client, way string) error {
 // What may go over the wire again after a process was killed: for each of its streams
 // what one message held, and of a download the block that was not whole.
 const (
-	streams = 3 // with the MaxConns that a client has without saying so
+	streams = winrm.DefaultStreams
 	again   = streams * (512000 + 120<<10*4/3)
 )
 

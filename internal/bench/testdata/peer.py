@@ -9,6 +9,8 @@ further line is an order, {"order": ..., "n": ...}; the answer is a line
   output       runs "zeros n"; n is the length of the output
   input        feeds n bytes to "sink"; n is what the command counted
   cold         opens a connection and a shell, runs "echo hello", closes all
+  upload       feeds the file of the job to "receive", pypsrp only; n is its size
+  download     runs "send"; n is the length of the output, which must be the file's
   cpu          processor time of this process in nanoseconds
   crowd        runs "echo hello" on each of "targets", from a thread for each; n
                are the nanoseconds that it took, cpu, memory and sockets what it
@@ -78,8 +80,9 @@ class Pypsrp:
             username=None if job["spn_host"] else job["user"],
             password=None if job["spn_host"] else job["password"],
             cert_validation=job["ca"] or True,
-            encryption="auto" if job["ca"] else "always",
+            encryption="auto" if job["ca"] else "never" if job["auth"] == "basic" else "always",
             no_proxy=True,
+            max_envelope_size=512000,
             **options,
         )
         self.wsman.__enter__()
@@ -164,6 +167,17 @@ def do(library, job, state, order, n):
         return len(client.run("zeros", [str(n)]))
     if order == "input":
         return int(client.run("sink", [], bytes(n)))
+    if order in ("upload", "download") and "data" not in state:
+        with open(job["file"], "rb") as f:
+            state["data"] = f.read()
+    if order == "upload":
+        client.run("receive", [job["remote"]], state["data"])
+        return len(state["data"])
+    if order == "download":
+        out = client.run("send", [job["remote"]])
+        if out != state["data"]:
+            raise RuntimeError("the content is another")
+        return len(out)
     raise ValueError(order)
 
 

@@ -21,14 +21,14 @@ func interpreter() string {
 	return filepath.Join(venv, "bin", "python")
 }
 
-// A pythonPeer is pywinrm or pypsrp in a process of its own.
-type pythonPeer struct {
+// A peer is another client in a process of its own.
+type peer struct {
 	in  io.WriteCloser
 	out *bufio.Reader
 }
 
-// A pythonJob is what the process is told first.
-type pythonJob struct {
+// A peerJob is what the process is told first.
+type peerJob struct {
 	Library  string `json:"library"`
 	URL      string `json:"url"`
 	Host     string `json:"host"`
@@ -38,16 +38,28 @@ type pythonJob struct {
 	User     string `json:"user"`
 	Password string `json:"password"`
 	SPNHost  string `json:"spn_host"`
+	File     string `json:"file"`   // to upload
+	Remote   string `json:"remote"` // and where to
 }
 
-// startPython starts the peer. The script is in testdata.
-func startPython(b *testing.B, library string, l lane, t target) *pythonPeer {
+// startPython starts pywinrm or pypsrp. The script is in testdata.
+func startPython(b *testing.B, library string, l lane, t target, file string) *peer {
 	b.Helper()
 	cmd := exec.Command(interpreter(), filepath.Join("testdata", "peer.py")) //nolint:gosec // our own script
-	cmd.Stderr = os.Stderr
+	job := peerJob{
+		Library: library, URL: t.URL, Host: t.Host, Port: t.Port, CA: t.caFile(b), Auth: l.server.Mechanism,
+		User: user, Password: password, File: file, Remote: remoteFile,
+	}
 	if l.realm != nil {
 		cmd.Env = l.realm.env
+		job.SPNHost = spnHost
 	}
+	return startPeer(b, cmd, job)
+}
+
+func startPeer(b *testing.B, cmd *exec.Cmd, job peerJob) *peer {
+	b.Helper()
+	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		b.Fatal(err)
@@ -59,34 +71,26 @@ func startPython(b *testing.B, library string, l lane, t target) *pythonPeer {
 	if err := cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	p := &pythonPeer{in: in, out: bufio.NewReaderSize(out, 1<<16)}
 	b.Cleanup(func() {
 		in.Close()
 		if err := cmd.Wait(); err != nil {
-			b.Error(library, err)
+			b.Error(job.Library, err)
 		}
 	})
-	job := pythonJob{
-		Library: library, URL: t.URL, Host: t.Host, Port: t.Port, CA: t.caFile(b), Auth: l.server.Mechanism,
-		User: user, Password: password,
-	}
-	if l.realm != nil {
-		job.SPNHost = spnHost
-	}
 	if err := json.NewEncoder(in).Encode(job); err != nil {
 		b.Fatal(err)
 	}
-	return p
+	return &peer{in: in, out: bufio.NewReaderSize(out, 1<<16)}
 }
 
-// A pythonOrder is one thing to do, a pythonAnswer what came of it.
-type pythonOrder struct {
+// A peerOrder is one thing to do, a peerAnswer what came of it.
+type peerOrder struct {
 	Order   string   `json:"order"`
 	N       int64    `json:"n"`
 	Targets []target `json:"targets,omitempty"`
 }
 
-type pythonAnswer struct {
+type peerAnswer struct {
 	N       int64  `json:"n"`
 	CPU     int64  `json:"cpu"` // nanoseconds
 	Memory  int64  `json:"memory"`
@@ -94,7 +98,7 @@ type pythonAnswer struct {
 	Error   string `json:"error"`
 }
 
-func (p *pythonPeer) send(o pythonOrder) (answer pythonAnswer, err error) {
+func (p *peer) send(o peerOrder) (answer peerAnswer, err error) {
 	if err := json.NewEncoder(p.in).Encode(o); err != nil {
 		return answer, err
 	}
@@ -112,14 +116,14 @@ func (p *pythonPeer) send(o pythonOrder) (answer pythonAnswer, err error) {
 }
 
 // order gives an order and holds the answer to what it must be.
-func (p *pythonPeer) order(order string, n, want int64) error {
-	got, err := p.send(pythonOrder{Order: order, N: n})
+func (p *peer) order(order string, n, want int64) error {
+	got, err := p.send(peerOrder{Order: order, N: n})
 	return errors.Join(err, expect(got.N, want))
 }
 
 // cpu is the processor time that the peer has used.
-func (p *pythonPeer) cpu() time.Duration {
-	a, err := p.send(pythonOrder{Order: "cpu"})
+func (p *peer) cpu() time.Duration {
+	a, err := p.send(peerOrder{Order: "cpu"})
 	must(err)
 	return time.Duration(a.N)
 }
