@@ -195,7 +195,7 @@ func talk(t *testing.T, client, server *Session) {
 		require.ErrorIs(t, err, ErrNotNegotiated)
 		return
 	}
-	for i, text := range []string{"", "hello", strings.Repeat("long ", chunk)} {
+	for i, text := range []string{"", "hello", strings.Repeat("long ", 8<<10)} {
 		for _, way := range []struct{ from, to *Session }{{client, server}, {server, client}} {
 			sealed, n, _, err := way.from.Wrap([]byte("before"), []byte(text))
 			require.NoError(t, err)

@@ -7,8 +7,9 @@ import (
 	"crypto/rc4"
 	"encoding/binary"
 	"hash"
-	"runtime"
 	"slices"
+
+	"github.com/winrmkit/winrmkit/internal/twopass"
 )
 
 // signatureSize is the length of NTLMSSP_MESSAGE_SIGNATURE, section 2.2.2.9:
@@ -33,8 +34,7 @@ type direction struct {
 	seq  uint32
 	mic  bool // a MIC went this way that the keystream shall forget
 
-	ready  chan int      // sizes that the checksum may go on by, see hashBeside
-	hashed chan struct{} // it has come to the end
+	passes *twopass.Runner
 
 	// Scratch space, here so that calling through the hash interface does not
 	// allocate.
@@ -83,7 +83,7 @@ func (s *Session) start(flags Flags, exported [16]byte, acceptor bool) {
 func newDirection(flags Flags, exported [16]byte, signing, sealing string) direction {
 	sign := signKey(exported, signing)
 	seal := sealKey(flags, exported, sealing)
-	return direction{seal: seal, rc4: newRC4(seal[:]), mac: hmac.New(md5.New, sign[:])}
+	return direction{seal: seal, rc4: newRC4(seal[:]), mac: hmac.New(md5.New, sign[:]), passes: new(twopass.Runner)}
 }
 
 // Flags returns what was negotiated, 0 before the logon is done.
@@ -112,7 +112,7 @@ func (s *Session) check(can bool) error {
 
 // Wrap appends the sealed form of plain to dst: the signature of 16 bytes, and a
 // ciphertext as long as plain. That is both the framing of WinRM and the token
-// of GSS_Wrap.
+// of GSS_Wrap. plain must not lie in the spare room of dst.
 func (s *Session) Wrap(dst, plain []byte) (out []byte, tokenLen, length int, err error) {
 	if err := s.check(s.CanSeal()); err != nil {
 		return nil, 0, 0, err
@@ -194,75 +194,19 @@ func (s *Session) fail(err error) error {
 	return err
 }
 
-// chunk is how much is hashed and encrypted at a time: little enough to be still
-// in the cache for the second of the two.
-const chunk = 8 << 10
-
-// RC4 and MD5 both go byte after byte, whatever the processor could do beside
-// them, and cost about the same. From this size on they run side by side, where
-// there is a second processor; the sizes handed over are chunks of this many.
-const (
-	parallelSize  = 64 << 10
-	parallelChunk = 32 << 10
-)
-
-func parallel(n int) bool { return n >= parallelSize && runtime.GOMAXPROCS(0) > 1 }
+// parallel is the size from which RC4 and MD5 go side by side.
+const parallel = 64 << 10
 
 // encrypt encrypts plain into dst and begins the checksum, over the plaintext.
 func (d *direction) encrypt(dst, plain []byte) {
 	d.begin()
-	if parallel(len(plain)) {
-		d.hashBeside(plain)
-		d.ready <- len(plain)
-		d.rc4.XORKeyStream(dst, plain)
-		<-d.hashed
-		return
-	}
-	for len(plain) > 0 {
-		n := min(chunk, len(plain))
-		d.mac.Write(plain[:n])
-		d.rc4.XORKeyStream(dst[:n], plain[:n])
-		dst, plain = dst[n:], plain[n:]
-	}
+	d.passes.Apart(d.mac, plain, parallel, func(from, to int) { d.rc4.XORKeyStream(dst[from:to], plain[from:to]) })
 }
 
 // decrypt decrypts p in place and begins the checksum.
 func (d *direction) decrypt(p []byte) {
 	d.begin()
-	if parallel(len(p)) {
-		d.hashBeside(p)
-		for len(p) > 0 {
-			n := min(parallelChunk, len(p))
-			d.rc4.XORKeyStream(p[:n], p[:n])
-			d.ready <- n
-			p = p[n:]
-		}
-		<-d.hashed
-		return
-	}
-	for len(p) > 0 {
-		n := min(chunk, len(p))
-		d.rc4.XORKeyStream(p[:n], p[:n])
-		d.mac.Write(p[:n])
-		p = p[n:]
-	}
-}
-
-// hashBeside adds p to the checksum in a goroutine, as far as the sizes sent to
-// d.ready say that it may be read. The goroutine ends when they add up to p, and
-// says so in d.hashed.
-func (d *direction) hashBeside(p []byte) {
-	if d.ready == nil {
-		d.ready, d.hashed = make(chan int, 16), make(chan struct{}, 1)
-	}
-	go func() {
-		for len(p) > 0 {
-			n := <-d.ready
-			d.mac.Write(p[:n])
-			p = p[n:]
-		}
-		d.hashed <- struct{}{}
-	}()
+	d.passes.Behind(d.mac, p, parallel, twopass.Page, func(from, to int) { d.rc4.XORKeyStream(p[from:to], p[from:to]) })
 }
 
 // begin starts the checksum of the next message with its sequence number.

@@ -6,6 +6,7 @@ import (
 	"crypto/md5"
 	"crypto/rc4"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -130,9 +131,41 @@ func TestResetAfterMICPerDirection(t *testing.T) {
 	talk(t, client, server)
 }
 
+// Large messages are sealed and opened on two processors: what comes out is the
+// same, and a changed one is noticed.
+func TestLargeMessages(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, size := range []int{parallel - 1, parallel, 500_003} {
+		plain := bytes.Repeat([]byte("a message"), size/9+1)[:size]
+		var sealed [][]byte
+		for _, procs := range []int{1, 4} {
+			runtime.GOMAXPROCS(procs)
+			client, server := sessions()
+			for range 2 {
+				out, n, _, err := client.Wrap(nil, plain)
+				require.NoError(t, err)
+				sealed = append(sealed, bytes.Clone(out))
+				got, err := server.Unwrap(out, n)
+				require.NoError(t, err)
+				assert.True(t, bytes.Equal(plain, got), "%d bytes", size)
+			}
+			for _, at := range []int{4, signatureSize, signatureSize + size/2, signatureSize + size - 1} {
+				_, server := sessions()
+				changed := bytes.Clone(sealed[0])
+				changed[at] ^= 1
+				_, err := server.Unwrap(changed, signatureSize)
+				require.ErrorIs(t, err, ErrSignature, "byte %d", at)
+				assert.NotContains(t, string(changed), "a message")
+			}
+		}
+		assert.True(t, bytes.Equal(sealed[0], sealed[2]), "%d bytes", size)
+		assert.True(t, bytes.Equal(sealed[1], sealed[3]), "%d bytes", size)
+	}
+}
+
 func TestSealingDoesNotAllocate(t *testing.T) {
 	client, server := sessions()
-	plain := make([]byte, 3*chunk)
+	plain := make([]byte, 20_000)
 	buf := make([]byte, 0, len(plain)+signatureSize)
 	allocs := testing.AllocsPerRun(100, func() {
 		out, n, _, err := client.Wrap(buf, plain)
