@@ -94,7 +94,8 @@ func (c *Context) flags(extra byte) byte {
 
 // Wrap seals plain and appends the token to dst: first tokenLen bytes of
 // header, then the data. The two one after the other are a whole GSS-API
-// token. length is what the HTTP part's OriginalContent states.
+// token. length is what the HTTP part's OriginalContent states. plain must not
+// lie in the spare room of dst.
 //
 // For AES the header is, as SSPI and GSS_Wrap_iov lay it out without a trailer:
 // 16 bytes of token, 16 + MAC bytes rotated to the front (EC 0, RRC 16 + MAC),
@@ -113,13 +114,12 @@ func (c *Context) Wrap(dst, plain []byte) (out []byte, tokenLen, length int, err
 	head, t := grow(dst, tokenLen+len(plain)+tokHeader)
 	token, body := t[:tokHeader], t[tokHeader+rrc:]
 	c.confounderFunc(body[:p.confounder])
-	copy(body[p.confounder:], plain)
 	tail := body[p.confounder+len(plain):]
 	c.putHeader(tail, c.flags(tokSealed), 0, 0)
 	copy(token, tail)
 	binary.BigEndian.PutUint16(token[6:], uint16(rrc))
 
-	mac := c.seal.sealAES(body)
+	mac := c.seal.seal(body, plain)
 	copy(t[tokHeader:], tail)
 	copy(t[2*tokHeader:], mac)
 	c.sendSeq++
@@ -216,9 +216,8 @@ func (c *Context) receive(seq uint64) error {
 }
 
 // openSealed opens the encrypted part b of a token, rotated right by rrc. Windows
-// in DCE style rotates by rrc+ec and says rrc ([MS-KILE] section 3.4.5.4.1); since
-// the first opening destroys b, which of the two it is is found from the MAC
-// before anything is decrypted where the profile allows it, or from a copy.
+// in DCE style rotates by rrc+ec and says rrc ([MS-KILE] section 3.4.5.4.1); which
+// of the two it is, the MAC tells, and since opening destroys b there is a copy.
 func (c *Context) openSealed(b []byte, header [tokHeader]byte, ec, rrc int) ([]byte, error) {
 	mac := c.open.p.macSize
 	if len(b) < c.open.p.confounder+ec+tokHeader+mac {
@@ -245,7 +244,7 @@ func (c *Context) openUsual(b []byte, header [tokHeader]byte) ([]byte, error) {
 	mac := c.open.p.macSize
 	copy(c.open.tail[:], b)
 	head := b[tokHeader+mac:]
-	if err := c.open.openSplit(head, b[tokHeader:tokHeader+mac]); err != nil {
+	if err := c.open.open(head, b[tokHeader:tokHeader+mac]); err != nil {
 		return nil, err
 	}
 	if !hmac.Equal(c.open.tail[:], header[:]) {
@@ -257,7 +256,7 @@ func (c *Context) openUsual(b []byte, header [tokHeader]byte) ([]byte, error) {
 func (c *Context) openRotated(b []byte, header [tokHeader]byte, ec, rrc int) ([]byte, error) {
 	rotateLeft(b, rrc)
 	n := len(b) - c.open.p.macSize
-	if err := c.open.openAES(b[:n], b[n:]); err != nil {
+	if err := c.open.openWhole(b[:n], b[n:]); err != nil {
 		return nil, err
 	}
 	if !hmac.Equal(b[n-tokHeader:n], header[:]) {

@@ -73,10 +73,14 @@ func checkCTS(t *testing.T, f []string) {
 	require.NoError(t, err)
 	for range 2 { // twice: the modes are reused
 		b := unhex(t, f[1])
-		c.encrypt(b)
+		c.beginEncrypt()
+		c.encryptEnd(b)
 		assert.Equal(t, f[2], hex.EncodeToString(b))
-		c.decrypt(b)
-		assert.Equal(t, f[1], hex.EncodeToString(b))
+		head, tail := b[:len(b)-16], [16]byte(b[len(b)-16:])
+		bulk := c.beginDecrypt(head)
+		c.decryptEnd(head[bulk:], &tail)
+		c.dec.CryptBlocks(head[:bulk], head[:bulk])
+		assert.Equal(t, f[1], hex.EncodeToString(append(head, tail[:]...)))
 	}
 }
 

@@ -11,6 +11,9 @@ var zeroIV [aes.BlockSize]byte
 // cts is AES in CBC mode with ciphertext stealing and a zero IV, the last two
 // blocks always swapped. It works in place and allocates nothing per message.
 // See RFC 3962 section 5.
+//
+// All but the end of a message is plain CBC and can be had piece by piece: begin,
+// then enc or dec, then the end.
 type cts struct {
 	block    cipher.Block
 	enc, dec cipher.BlockMode
@@ -40,14 +43,17 @@ func reuse(mode cipher.BlockMode, block cipher.Block, newMode func(cipher.Block,
 	return newMode(block, zeroIV[:])
 }
 
-// encrypt encrypts b in place; len(b) ≥ 16.
-func (c *cts) encrypt(b []byte) {
+func (c *cts) beginEncrypt() { c.enc = reuse(c.enc, c.block, cipher.NewCBCEncrypter) }
+
+// encryptEnd encrypts b in place, the end of a message or all of it; what c.enc
+// has encrypted stands before it. A message has 16 bytes or more; of the end of a
+// larger one, b has more than 16.
+func (c *cts) encryptEnd(b []byte) {
 	n := len(b)
 	if n == aes.BlockSize {
 		c.block.Encrypt(b, b)
 		return
 	}
-	c.enc = reuse(c.enc, c.block, cipher.NewCBCEncrypter)
 	r := (n-1)%aes.BlockSize + 1 // length of the last block, 1..16
 	full := b[:n-r]
 	c.enc.CryptBlocks(full, full)
@@ -64,43 +70,32 @@ func (c *cts) encrypt(b []byte) {
 	copy(b[n-r:], c.prev[:r])
 }
 
-// decrypt is the reverse of encrypt.
-func (c *cts) decrypt(b []byte) {
-	n := len(b)
-	if n == aes.BlockSize {
-		c.block.Decrypt(b, b)
-		return
-	}
+// beginDecrypt begins with a ciphertext whose last 16 bytes stand elsewhere: so
+// it is in a rotated token, and moving a big message to decrypt it would cost a
+// tenth of the time. The first bulk bytes of head are plain CBC, for c.dec; the
+// rest is for decryptEnd, which may come before or after them.
+func (c *cts) beginDecrypt(head []byte) (bulk int) {
 	c.dec = reuse(c.dec, c.block, cipher.NewCBCDecrypter)
-	r := (n-1)%aes.BlockSize + 1
-	full := b[:n-r]
-	prev := full[len(full)-aes.BlockSize:]
-
-	// prev holds C(n), the end of b the first r bytes of C(n-1). What D(C(n))
-	// has beyond r is C(n-1)'s own tail, since P(n) was padded with zeros.
-	c.block.Decrypt(c.last[:], prev)
-	copy(c.prev[:], c.last[:])
-	copy(c.prev[:r], b[n-r:])
-	subtle.XORBytes(c.last[:r], c.last[:r], c.prev[:r])
-	copy(prev, c.prev[:])
-	copy(b[n-r:], c.last[:r])
-	c.dec.CryptBlocks(full, full)
+	clear(c.before[:])
+	bulk = max(0, (len(head)-1)/aes.BlockSize*aes.BlockSize) // C(n) begins there
+	if bulk > 0 {
+		copy(c.before[:], head[bulk-aes.BlockSize:bulk])
+	}
+	return bulk
 }
 
-// decryptSplit decrypts a ciphertext whose last 16 bytes stand elsewhere, both
-// parts in place: so it is in a rotated token, and moving a big message to
-// decrypt it would cost a tenth of the time.
-func (c *cts) decryptSplit(head []byte, tail *[aes.BlockSize]byte) {
-	n := len(head) + len(tail)
-	r := (n-1)%aes.BlockSize + 1
-	whole := n - r - aes.BlockSize // where C(n) begins; all before it is plain CBC
-	clear(c.before[:])
-	if whole > 0 {
-		copy(c.before[:], head[whole-aes.BlockSize:whole])
+// decryptEnd decrypts in place what follows the bulk, up to 16 bytes of the head,
+// and the tail.
+func (c *cts) decryptEnd(rest []byte, tail *[aes.BlockSize]byte) {
+	r := len(rest) // of C(n-1), as much is left
+	if r == 0 {
+		c.block.Decrypt(tail[:], tail[:])
+		return
 	}
-	// The end is C(n) and the first r bytes of C(n-1); see decrypt.
-	k := copy(c.split[:], head[whole:])
-	copy(c.split[k:], tail[:])
+	// The end is C(n) and the first r bytes of C(n-1). What D(C(n)) has beyond r is
+	// C(n-1)'s own tail, since P(n) was padded with zeros.
+	copy(c.split[:], rest)
+	copy(c.split[r:], tail[:])
 	c.block.Decrypt(c.last[:], c.split[:aes.BlockSize])
 	copy(c.prev[:], c.last[:])
 	copy(c.prev[:r], c.split[aes.BlockSize:])
@@ -108,10 +103,6 @@ func (c *cts) decryptSplit(head []byte, tail *[aes.BlockSize]byte) {
 	c.block.Decrypt(c.split[:aes.BlockSize], c.prev[:])
 	subtle.XORBytes(c.split[:aes.BlockSize], c.split[:aes.BlockSize], c.before[:])
 	copy(c.split[aes.BlockSize:], c.last[:r])
-	if whole > 0 {
-		c.dec = reuse(c.dec, c.block, cipher.NewCBCDecrypter)
-		c.dec.CryptBlocks(head[:whole], head[:whole])
-	}
-	copy(head[whole:], c.split[:k])
-	copy(tail[:], c.split[k:])
+	copy(rest, c.split[:r])
+	copy(tail[:], c.split[r:])
 }

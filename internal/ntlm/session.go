@@ -206,7 +206,7 @@ func (d *direction) encrypt(dst, plain []byte) {
 // decrypt decrypts p in place and begins the checksum.
 func (d *direction) decrypt(p []byte) {
 	d.begin()
-	d.passes.Behind(d.mac, p, parallel, func(from, to int) { d.rc4.XORKeyStream(p[from:to], p[from:to]) })
+	d.passes.Behind(d.mac, p, parallel, twopass.Page, func(from, to int) { d.rc4.XORKeyStream(p[from:to], p[from:to]) })
 }
 
 // begin starts the checksum of the next message with its sequence number.

@@ -18,6 +18,11 @@ import (
 	"sync/atomic"
 )
 
+// Page is how far the MAC stays behind a cipher that overwrites the message from its
+// beginning to its end: a processor reads on in the page that it is in, and the other
+// would have to fetch back what it is about to write.
+const Page = 4 << 10
+
 const (
 	// minTaken is what must be left of a message for the MAC to be taken over.
 	minTaken = 32 << 10
@@ -59,15 +64,17 @@ const (
 // does not change, to mac. A message of size parallel or larger may be worth a
 // goroutine.
 func (r *Runner) Apart(mac hash.Hash, data []byte, parallel int, cipher func(from, to int)) {
-	r.run(true, mac, data, parallel, cipher)
+	r.run(true, mac, data, parallel, 0, cipher)
 }
 
-// Behind is like Apart, but cipher changes data, and what it leaves is written.
-func (r *Runner) Behind(mac hash.Hash, data []byte, parallel int, cipher func(from, to int)) {
-	r.run(false, mac, data, parallel, cipher)
+// Behind is like Apart, but cipher changes data, and what it leaves is written. gap
+// is how far that stays behind, see [Page]; more, if cipher does not go through what
+// it is given from its beginning.
+func (r *Runner) Behind(mac hash.Hash, data []byte, parallel, gap int, cipher func(from, to int)) {
+	r.run(false, mac, data, parallel, gap, cipher)
 }
 
-func (r *Runner) run(apart bool, mac hash.Hash, data []byte, parallel int, cipher func(from, to int)) {
+func (r *Runner) run(apart bool, mac hash.Hash, data []byte, parallel, gap int, cipher func(from, to int)) {
 	if len(data) < parallel || runtime.GOMAXPROCS(0) == 1 {
 		for at := 0; at < len(data); at += piece {
 			to := min(at+piece, len(data))
@@ -81,7 +88,7 @@ func (r *Runner) run(apart bool, mac hash.Hash, data []byte, parallel int, ciphe
 		to := min(at+piece, len(data))
 		cipher(at, to)
 		if !apart {
-			r.cipher.reach(to)
+			r.cipher.reach(to, len(data), gap)
 		}
 		r.write(to)
 	}
@@ -97,9 +104,9 @@ func (r *Runner) start(apart bool, mac hash.Hash, data []byte) {
 		r.cipher.wake = make(chan struct{}, 1)
 	}
 	r.mac, r.data, r.wrote = mac, data, 0
-	r.cipher.reset()
+	r.cipher.at.Store(0)
 	if apart {
-		r.cipher.reach(len(data))
+		r.cipher.reach(len(data), len(data), 0)
 	}
 	r.owner.Store(nobody)
 	go r.goroutine()
@@ -136,64 +143,50 @@ func (r *Runner) takeOver() {
 		}
 	}
 	for r.wrote < len(r.data) {
-		to := r.cipher.wait(r.wrote, len(r.data))
+		to := r.cipher.wait(r.wrote)
 		r.mac.Write(r.data[r.wrote:to])
 		r.wrote = to
 	}
 	r.done <- struct{}{}
 }
 
-// progress is how far the cipher is, for the MAC behind it.
+// progress is how far the MAC may go behind the cipher.
 type progress struct {
-	at   atomic.Int64
-	want atomic.Int64 // where the MAC wants to be woken; 0 while it is awake
-	wake chan struct{}
-
-	patience int // how many more times the MAC looks again before it sleeps
-	nap      int // for how many bytes
+	at     atomic.Int64
+	asleep atomic.Bool // the MAC wants to be woken
+	wake   chan struct{}
 }
 
-const (
-	patience = 200
-	minNap   = 16 << 10
-)
+// patience is how often the MAC looks for more before it sleeps: about as long as
+// the cipher needs for a piece. To be woken may take longer, and the end of the
+// message would wait for that. While it looks, other goroutines go first.
+const patience = 200
 
-func (p *progress) reset() {
-	p.at.Store(0)
-	p.patience, p.nap = patience, minNap
-}
-
-// reach says that the cipher is done up to at. Of the two that may see that the
-// wanted place is reached, the one that takes want away acts on it.
-func (p *progress) reach(at int) {
+// reach says that the cipher is done up to at. Of the two that may see that there is
+// more, the one that takes asleep away acts on it.
+func (p *progress) reach(at, size, gap int) {
+	if at < size {
+		at -= gap
+	}
 	p.at.Store(int64(at))
-	if want := p.want.Load(); want != 0 && int64(at) >= want && p.want.CompareAndSwap(want, 0) {
+	if p.asleep.Load() && p.asleep.CompareAndSwap(true, false) {
 		p.wake <- struct{}{}
 	}
 }
 
 // wait returns how far the MAC may go, which is done up to at, and that is further
 // than at.
-//
-// To be woken costs as much as to go through a piece. So a MAC that is as fast as
-// the cipher looks again for a while. One that is faster sleeps for longer each
-// time; but not until all is there, which would then be waited for in turn.
-func (p *progress) wait(at, size int) int {
+func (p *progress) wait(at int) int {
 	for {
-		if now := int(p.at.Load()); now > at {
-			return now
+		for range patience {
+			if now := int(p.at.Load()); now > at {
+				return now
+			}
+			runtime.Gosched()
 		}
-		if p.patience == 0 {
-			break
+		p.asleep.Store(true)
+		if int(p.at.Load()) <= at || !p.asleep.CompareAndSwap(true, false) {
+			<-p.wake
 		}
-		p.patience--
-		runtime.Gosched()
 	}
-	want := int64(min(size, at+max(minNap, min(p.nap, (size-at)/2))))
-	p.nap *= 2
-	p.want.Store(want)
-	if p.at.Load() < want || !p.want.CompareAndSwap(want, 0) {
-		<-p.wake
-	}
-	return int(p.at.Load())
 }
