@@ -411,6 +411,7 @@ func TestHostileKDC(t *testing.T) {
 		"truncated":       answer([]byte{0, 0, 1, 0}, good),
 		"garbage":         answer([]byte{0, 0, 0, 4}, []byte("HTTP")),
 		"cut DER":         answer([]byte{0, 0, 0, 3}, good[:3]),
+		"too long":        answer([]byte{0, 4, 0, 1}, make([]byte, maxReply+1)),
 		"slow drip": func(c net.Conn) {
 			var prefix [4]byte
 			_, _ = io.ReadFull(c, prefix[:])
@@ -430,8 +431,22 @@ func TestHostileKDC(t *testing.T) {
 				_, err := kdcClient(t, f).TGT(t.Context())
 				require.Error(t, err)
 				assert.LessOrEqual(t, time.Since(start), 3*time.Second)
+				if slices.Contains([]string{"huge length", "negative length", "empty", "too long"}, name) {
+					require.ErrorIs(t, err, errReplyLength, "nothing of it is read")
+				}
 			})
 		})
+	}
+}
+
+// Nor can it keep the processor busy: who asks for more rounds than that has not
+// even been authenticated.
+func TestHostileRounds(t *testing.T) {
+	for _, params := range [][]byte{{0, 0, 0, 0}, {0, 0x40, 0, 1}, {0xff, 0xff, 0xff, 0xff}, {1}} {
+		for _, e := range DefaultETypes() {
+			_, err := StringToKey(e, "secret", "salt", params)
+			assert.Error(t, err, "%v: %x", e, params)
+		}
 	}
 }
 
@@ -463,6 +478,58 @@ func TestReplayedReplies(t *testing.T) {
 	require.ErrorIs(t, err, errNonce)
 	var reply *ReplyError
 	require.ErrorAs(t, err, &reply)
+}
+
+// A logon's answer has to be a ticket-granting ticket, the one that its encrypted
+// part speaks of, under a type that was asked for.
+func TestAnswersThatDoNotFit(t *testing.T) {
+	k := testKDC(t)
+	alice := Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"}
+	c, err := NewClient(ClientConfig{Principal: alice, Secret: KeySecret{}})
+	require.NoError(t, err)
+	defer c.Close()
+	const nonce = 7
+	answer := func(server Principal, key Key) kdcRep {
+		b, err := k.issue(
+			&request{etype: AES256SHA1, body: kdcReqBody{Nonce: nonce, Options: bits(0)}},
+			issuing{
+				client: alice, server: server, serverKey: mustKey(t, AES256SHA1), replyKey: key,
+				usage: usageASRep, tag: tagASRep, encTag: tagEncASRepPart,
+			},
+		)
+		require.NoError(t, err)
+		var rep kdcRep
+		require.NoError(t, unmarshalApp(b, &rep, tagASRep, "AS-REP"))
+		return rep
+	}
+	tgs, aes, rc4 := tgsName("A.TEST", "A.TEST"), mustKey(t, AES256SHA1), mustKey(t, RC4)
+	swapped := answer(tgs, aes)
+	swapped.Ticket = answer(tgsName("B.TEST", "A.TEST"), aes).Ticket
+	for name, tc := range map[string]struct {
+		rep  kdcRep
+		key  Key
+		ok   bool
+		says string
+	}{
+		"all is well":        {rep: answer(tgs, aes), key: aes, ok: true},
+		"service's ticket":   {rep: answer(Service("HTTP", "host.a.test", "A.TEST"), aes), key: aes, says: "a ticket for HTTP/host.a.test"},
+		"another ticket":     {rep: swapped, key: aes, says: "another service"},
+		"type not asked for": {rep: answer(tgs, rc4), key: rc4, says: "must be allowed by name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := marshalApp(tc.rep, tagASRep)
+			require.NoError(t, err)
+			l := &logon{c: c, principal: alice}
+			_, err = l.open(t.Context(), b, "kdc", nonce, []EType{AES256SHA1}, &tc.key)
+			if tc.ok {
+				require.NoError(t, err)
+				return
+			}
+			var reply *ReplyError
+			require.ErrorAs(t, err, &reply)
+			assert.ErrorContains(t, err, tc.says)
+		})
+	}
 }
 
 func TestCloseWipes(t *testing.T) {
