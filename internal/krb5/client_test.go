@@ -364,6 +364,50 @@ func TestClockSkew(t *testing.T) {
 	assert.InDelta(t, -time.Hour, time.Until(c.Now()), float64(5*time.Second))
 }
 
+// Between the logon and a ticket the KDC's clock has moved: that is followed only
+// where it is wanted.
+func TestClockMovesAfterTheLogon(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		k := testKDC(t)
+		c := kdcClient(t, &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}})
+		c.cfg.FollowKDCClock = follow
+		_, err := c.TGT(t.Context())
+		require.NoError(t, err)
+		k.Now = func() time.Time { return time.Now().Add(time.Hour) }
+		_, err = c.Ticket(t.Context(), testService)
+		if follow {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, ErrSkew)
+		var e *Error
+		require.ErrorAs(t, err, &e)
+		assert.InDelta(t, time.Hour, e.Skew, float64(time.Minute))
+	}
+}
+
+// A cache may hold tickets of others, such as those of a user acted for: they are
+// not ours.
+func TestTicketsOfOthers(t *testing.T) {
+	alice := Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"}
+	administrator := Principal{Type: NTPrincipal, Parts: []string{"administrator"}, Realm: "A.TEST"}
+	for _, owner := range []Principal{alice, administrator} {
+		ticket, err := Mint{Client: owner, Server: Service("HTTP", "host.a.test", "A.TEST"), ServiceKey: mustKey(t, AES256SHA1)}.Ticket()
+		require.NoError(t, err)
+		c, err := NewClient(ClientConfig{Principal: alice, Tickets: []*Ticket{ticket}})
+		require.NoError(t, err)
+		got, err := c.Ticket(t.Context(), testService)
+		if owner.Equal(alice) {
+			require.NoError(t, err)
+			assert.Equal(t, alice, got.Client)
+		} else {
+			var none *NoTicketError
+			require.ErrorAs(t, err, &none)
+		}
+		require.NoError(t, c.Close())
+	}
+}
+
 func TestTicketsAreRenewedBeforeTheyEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := testKDC(t)
