@@ -576,6 +576,28 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 	}
 }
 
+// The name beside a ticket is in clear: whoever changes it is found out.
+func TestTicketInAnotherName(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": func(c net.Conn) {
+		var prefix [4]byte
+		_, _ = io.ReadFull(c, prefix[:])
+		req := make([]byte, binary.BigEndian.Uint32(prefix[:]))
+		_, _ = io.ReadFull(c, req)
+		reply := k.Answer(req)
+		var rep kdcRep
+		if unmarshalApp(reply, &rep, tagTGSRep, "TGS-REP") == nil {
+			rep.CName.NameString = []string{"administrator"}
+			reply, _ = marshalApp(rep, tagTGSRep)
+		}
+		_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply...))
+	}}}
+	_, err := kdcClient(t, f).Ticket(t.Context(), testService)
+	var reply *ReplyError
+	require.ErrorAs(t, err, &reply)
+	assert.ErrorContains(t, err, "a ticket of administrator")
+}
+
 func TestCloseWipes(t *testing.T) {
 	k := testKDC(t)
 	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}}
