@@ -1,6 +1,9 @@
 package credssp
 
 import (
+	"crypto/tls"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/winrmkit/winrmkit/auth"
@@ -32,6 +35,31 @@ func (s *session) Explain(_ int, _ bool) []auth.Cause {
 	return []auth.Cause{innerRefused, credSSPOff}
 }
 
+// causeOf explains what we do not accept of a host.
+func causeOf(err error) (auth.Cause, bool) {
+	if v, ok := errors.AsType[*VersionError](err); ok {
+		if v.Got >= credssp.SafeVersion {
+			return belowMinimum, v.First == 0
+		}
+		return oldVersion, v.First == 0
+	}
+	phase, ok := errors.AsType[*PhaseError](err)
+	if !ok || phase.Phase != credssp.PhaseTLS {
+		return auth.Cause{}, false
+	}
+	if _, ok := errors.AsType[*auth.PinError](err); ok {
+		return otherCertificate, true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return unverified, true
+	}
+	// What is not ours are errors and alerts of TLS itself.
+	ours := []error{
+		ErrUnexpected, ErrMalformed, credssp.ErrTruncated, credssp.ErrTooLarge, credssp.ErrClosed, credssp.ErrRecordSplit,
+	}
+	return tlsRefused, !slices.ContainsFunc(ours, func(e error) bool { return errors.Is(err, e) })
+}
+
 // The causes, in the order of a logon.
 var (
 	credSSPOff = auth.Cause{
@@ -43,6 +71,20 @@ var (
 		ID: "credssp-version", Text: "the host speaks a version of CredSSP that is open to CVE-2018-0886", Certain: true,
 		Check:  "Get-HotFix; tspkg.dll of 2018 and later has version 6",
 		Remedy: "update the host; until then MinVersion allows its version by name",
+	}
+	belowMinimum = auth.Cause{
+		ID: "credssp-version", Text: "the host speaks an older version of CredSSP than MinVersion asks for", Certain: true,
+		Remedy: "update the host, or set a lower MinVersion",
+	}
+	otherCertificate = auth.Cause{
+		ID: "inner-pin", Text: "the host has another certificate than the pinned one: it was replaced, or somebody is in between",
+		Check:  "compare its digest at the host: the certificate of CertificateThumbprint in winrm/config/service",
+		Remedy: "if it is the host's own, change Pins",
+	}
+	unverified = auth.Cause{
+		ID: "inner-certificate", Text: "the host's inner certificate cannot be verified; most hosts have made theirs themselves", Certain: true,
+		Check:  "winrm get winrm/config/service (CertificateThumbprint)",
+		Remedy: "set Pins instead, or TLS.RootCAs, or give the host a certificate that can be verified",
 	}
 	tlsRefused = auth.Cause{
 		ID: "inner-tls", Text: "the host shares no TLS version or cipher suite with us",

@@ -349,6 +349,79 @@ func TestBareRefusal(t *testing.T) {
 	}
 }
 
+// What we do not accept of a host is told with its cause and what to do.
+func TestCausesOfOurRefusal(t *testing.T) {
+	oldTLS := &tls.Config{Certificates: []tls.Certificate{newCertificate(t)}, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
+	for name, tc := range map[string]struct {
+		host   protocol.AcceptorConfig
+		cfg    credssp.Config
+		cause  string
+		says   string
+		phase  credssp.Phase
+		remedy string
+	}{
+		"version before the fix": {protocol.AcceptorConfig{Version: 4}, credssp.Config{}, "credssp-version", "CVE-2018-0886", credssp.PhaseNegotiate, "update"},
+		"version below MinVersion": {
+			protocol.AcceptorConfig{Version: 5}, credssp.Config{MinVersion: 6}, "credssp-version", "MinVersion", credssp.PhaseNegotiate, "lower MinVersion",
+		},
+		"no TLS version in common": {protocol.AcceptorConfig{TLS: oldTLS}, credssp.Config{}, "inner-tls", "TLS version", credssp.PhaseTLS, "LegacySuites"},
+		"certificate of its own":   {protocol.AcceptorConfig{}, credssp.Config{VerifyCertificate: true}, "inner-certificate", "verified", credssp.PhaseTLS, "Pins"},
+		"another certificate": {
+			protocol.AcceptorConfig{}, credssp.Config{Pins: []string{strings.Repeat("00", 32)}}, "inner-pin", "in between", credssp.PhaseTLS, "Pins",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := run(t, newSession(t, tc.cfg), newHost(t, tc.host), nil)
+			refusal, ok := errors.AsType[*auth.Error](err)
+			require.True(t, ok, "%v", err)
+			require.Len(t, refusal.Causes, 1)
+			assert.Equal(t, tc.cause, refusal.Causes[0].ID)
+			assert.Contains(t, refusal.Causes[0].Text, tc.says)
+			assert.Contains(t, refusal.Causes[0].Remedy, tc.remedy)
+			phase, ok := errors.AsType[*credssp.PhaseError](err)
+			require.True(t, ok)
+			assert.Equal(t, tc.phase, phase.Phase)
+			if v, ok := errors.AsType[*credssp.VersionError](err); ok && v.Got >= 5 {
+				assert.NotContains(t, refusal.Causes[0].Text, "CVE")
+			}
+		})
+	}
+}
+
+// failing is an inner mechanism that has no first token.
+type failing struct{ auth.Mechanism }
+
+type failingSession struct {
+	auth.Session
+	auth.Sealer
+}
+
+var errNoTicket = errors.New("no ticket")
+
+func (m failing) NewSession(p auth.Peer) (auth.Session, error) {
+	s, err := m.Mechanism.NewSession(p)
+	return failingSession{s, s.(auth.Sealer)}, err
+}
+
+func (failingSession) Step(context.Context, auth.Leg) ([]byte, bool, error) {
+	return nil, false, errNoTicket
+}
+
+// An inner logon that cannot begin is no fault of TLS, and no verdict of the
+// host's.
+func TestInnerCannotBegin(t *testing.T) {
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		s := newSession(t, credssp.Config{Inner: failing{innerNTLM()}, TLS: &tls.Config{MaxVersion: version}})
+		err := run(t, s, newHost(t, protocol.AcceptorConfig{}), nil)
+		require.ErrorIs(t, err, errNoTicket)
+		phase, ok := errors.AsType[*credssp.PhaseError](err)
+		require.True(t, ok)
+		assert.Equal(t, credssp.PhaseNegotiate, phase.Phase)
+		assert.False(t, phase.Refused())
+		assert.NotContains(t, err.Error(), "TLS")
+	}
+}
+
 func TestErrorCode(t *testing.T) {
 	h := newHost(t, protocol.AcceptorConfig{})
 	s := newSession(t, credssp.Config{Inner: &bareNTLM{"CORP", "svc", "wrong"}})

@@ -101,8 +101,8 @@ func (s *session) Step(ctx context.Context, in auth.Leg) (out []byte, done bool,
 		return nil, false, &auth.Error{Err: &RefusedError{Phase: s.Phase()}, Causes: s.Explain(in.Status, s.Presented())}
 	}
 	s.status, _ = errors.AsType[Status](err)
-	if v, ok := errors.AsType[*VersionError](err); ok && v.First == 0 {
-		err = &auth.Error{Err: err, Causes: []auth.Cause{oldVersion}}
+	if cause, ok := causeOf(err); ok {
+		err = &auth.Error{Err: err, Causes: []auth.Cause{cause}}
 	}
 	return out, false, err
 }

@@ -2,12 +2,15 @@ package kerberos_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -182,6 +185,26 @@ func TestWrongKeytabIsTriedOnce(t *testing.T) {
 }
 
 // TestFallBackToNTLM: only where nobody has judged the credentials.
+// losesSecond makes connections to a KDC, of which the second takes a request,
+// the one with the proof of the password, and ends.
+func losesSecond() func(context.Context, string, string) (net.Conn, error) {
+	var dials atomic.Int32
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if dials.Add(1) != 2 {
+			var d net.Dialer
+			return d.DialContext(ctx, network, addr)
+		}
+		ours, theirs := net.Pipe()
+		go func() {
+			defer theirs.Close()
+			var length [4]byte
+			_, _ = io.ReadFull(theirs, length[:])
+			_, _ = io.CopyN(io.Discard, theirs, int64(binary.BigEndian.Uint32(length[:])))
+		}()
+		return ours, nil
+	}
+}
+
 func TestFallBackToNTLM(t *testing.T) {
 	unreachable := []string{"127.0.0.1:1"}
 	cases := map[string]struct {
@@ -198,7 +221,8 @@ func TestFallBackToNTLM(t *testing.T) {
 		"clock": {func(d *domain, _ *kerberos.Config) {
 			d.kdc.Now = func() time.Time { return time.Now().Add(time.Hour) }
 		}, false},
-		"impersonating": {func(_ *domain, c *kerberos.Config) { c.KDCs, c.Impersonate = unreachable, "bob" }, false},
+		"answer to the proof lost": {func(_ *domain, c *kerberos.Config) { c.Dial = losesSecond() }, false},
+		"impersonating":            {func(_ *domain, c *kerberos.Config) { c.KDCs, c.Impersonate = unreachable, "bob" }, false},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -180,3 +180,28 @@ func TestNothingSecretIsPrinted(t *testing.T) {
 	}
 	assert.Equal(t, "alice@EXAMPLE.TEST", kerb.Account())
 }
+
+// A host that says yes without its token has proved nothing, over TLS neither.
+func TestSuccessWithoutToken(t *testing.T) {
+	kerb, err := winrmtest.NewRealm(testRealm).Client("alice")
+	require.NoError(t, err)
+	defer kerb.Close()
+	for name, m := range map[string]auth.Mechanism{"bare": kerb, "SPNEGO": auth.Negotiate(kerb)} {
+		t.Run(name, func(t *testing.T) {
+			s, err := m.NewSession(auth.Peer{Scheme: "https", Host: host, Port: "5986"})
+			require.NoError(t, err)
+			defer s.Close()
+			out, done, err := s.Step(t.Context(), auth.Leg{First: true})
+			require.NoError(t, err)
+			require.NotEmpty(t, out)
+			require.False(t, done)
+			_, done, err = s.Step(t.Context(), auth.Leg{Status: http.StatusOK})
+			require.Error(t, err)
+			assert.False(t, done)
+			if name == "bare" {
+				var mutual *kerberos.MutualAuthError
+				assert.ErrorAs(t, err, &mutual)
+			}
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -104,6 +105,32 @@ func TestNamedUser(t *testing.T) {
 		_, err := kerberos.New(&kerberos.Config{ConfigFile: "-", Credentials: auth.Credentials{User: "alice@example.test"}})
 		assert.ErrorContains(t, err, "CCache")
 	})
+}
+
+// A cache that holds nothing but a ticket for the host serves for it, by
+// whichever of the names.
+func TestCacheOfOneServiceTicket(t *testing.T) {
+	key, err := krb5.NewKey(krb5.DefaultETypes()[0])
+	require.NoError(t, err)
+	alice := krb5.Principal{Type: krb5.NTPrincipal, Parts: []string{"alice"}, Realm: testRealm}
+	cache := func(lifetime time.Duration) []byte {
+		ticket, err := krb5.Mint{
+			Client: alice, Server: krb5.Service("WSMAN", host, testRealm), ServiceKey: key, KVNO: 1,
+			Now: time.Now().Add(-time.Hour), Lifetime: lifetime,
+		}.Ticket()
+		require.NoError(t, err)
+		return (&krb5.CCache{Client: alice, Tickets: []*krb5.Ticket{ticket}}).Marshal()
+	}
+	mech, err := winrmtest.Kerberos(krb5.KeytabFor(krb5.Service("WSMAN", host, testRealm), 1, key).Marshal())
+	require.NoError(t, err)
+	d := &domain{server: start(t, mech, false, map[string]string{"Service/Auth/Kerberos": "true"})}
+	got, err := d.whoami(t, open(t, &kerberos.Config{CCacheData: cache(10 * time.Hour), ConfigFile: "-"}))
+	require.NoError(t, err)
+	assert.Equal(t, "alice@"+testRealm, got)
+
+	_, err = d.whoami(t, open(t, &kerberos.Config{CCacheData: cache(30 * time.Minute), ConfigFile: "-"}))
+	var none *kerberos.NoTicketError
+	require.ErrorAs(t, err, &none)
 }
 
 // TestMITOddFiles has what kinit, ktutil and the configuration of other machines

@@ -114,6 +114,7 @@ func (m *Mechanism) ticket(ctx context.Context, host, port string) (*krb5.Ticket
 	_, err := netip.ParseAddr(host)
 	isAddress := err == nil
 	failure := &SPNError{Host: host}
+	var noTicket error
 	for _, template := range m.cfg.SPNs {
 		if isAddress && strings.Contains(template, "{host}") {
 			continue
@@ -132,11 +133,18 @@ func (m *Mechanism) ticket(ctx context.Context, host, port string) (*krb5.Ticket
 		if err == nil {
 			return t, service, nil
 		}
+		if _, ok := errors.AsType[*krb5.NoTicketError](err); ok {
+			noTicket = err // a cache of service tickets may have one by another name
+			continue
+		}
 		if !errors.Is(err, krb5.ErrServerUnknown) {
 			return nil, krb5.Principal{}, err
 		}
 		m.spns.put(spn, err)
 		failure.Tried = append(failure.Tried, SPNAttempt{spn, err})
+	}
+	if noTicket != nil {
+		return nil, krb5.Principal{}, noTicket
 	}
 	return nil, krb5.Principal{}, failure
 }

@@ -49,6 +49,8 @@ func (e *VersionError) Error() string {
 type PhaseError struct {
 	Phase Phase
 	Err   error
+
+	unheard bool // nothing of the inner logon has reached the peer
 }
 
 // Error implements error.
@@ -69,7 +71,7 @@ func (e *PhaseError) Refused() bool {
 			return false
 		}
 	}
-	return e.Phase > PhaseTLS
+	return e.Phase > PhaseTLS && !e.unheard
 }
 
 // Unwrap returns the cause.

@@ -111,10 +111,14 @@ func (i *Initiator) Step(ctx context.Context, in []byte) (out []byte, err error)
 	if i.err != nil {
 		return nil, i.err
 	}
-	phase := i.phase
+	failed := &PhaseError{Phase: i.phase}
 	out, err = i.step(ctx, in)
 	if err != nil {
-		i.err = &PhaseError{Phase: phase, Err: err}
+		if failed.Phase == PhaseTLS { // the end of TLS is where the inner logon begins
+			failed.Phase, failed.unheard = i.phase, true
+		}
+		failed.Err = err
+		i.err = failed
 		return out, i.err
 	}
 	return out, nil

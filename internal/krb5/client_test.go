@@ -364,6 +364,50 @@ func TestClockSkew(t *testing.T) {
 	assert.InDelta(t, -time.Hour, time.Until(c.Now()), float64(5*time.Second))
 }
 
+// Between the logon and a ticket the KDC's clock has moved: that is followed only
+// where it is wanted.
+func TestClockMovesAfterTheLogon(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		k := testKDC(t)
+		c := kdcClient(t, &fakeNet{peers: map[string]func(net.Conn){"kdc:88": serving(k)}})
+		c.cfg.FollowKDCClock = follow
+		_, err := c.TGT(t.Context())
+		require.NoError(t, err)
+		k.Now = func() time.Time { return time.Now().Add(time.Hour) }
+		_, err = c.Ticket(t.Context(), testService)
+		if follow {
+			require.NoError(t, err)
+			continue
+		}
+		require.ErrorIs(t, err, ErrSkew)
+		var e *Error
+		require.ErrorAs(t, err, &e)
+		assert.InDelta(t, time.Hour, e.Skew, float64(time.Minute))
+	}
+}
+
+// A cache may hold tickets of others, such as those of a user acted for: they are
+// not ours.
+func TestTicketsOfOthers(t *testing.T) {
+	alice := Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"}
+	administrator := Principal{Type: NTPrincipal, Parts: []string{"administrator"}, Realm: "A.TEST"}
+	for _, owner := range []Principal{alice, administrator} {
+		ticket, err := Mint{Client: owner, Server: Service("HTTP", "host.a.test", "A.TEST"), ServiceKey: mustKey(t, AES256SHA1)}.Ticket()
+		require.NoError(t, err)
+		c, err := NewClient(ClientConfig{Principal: alice, Tickets: []*Ticket{ticket}})
+		require.NoError(t, err)
+		got, err := c.Ticket(t.Context(), testService)
+		if owner.Equal(alice) {
+			require.NoError(t, err)
+			assert.Equal(t, alice, got.Client)
+		} else {
+			var none *NoTicketError
+			require.ErrorAs(t, err, &none)
+		}
+		require.NoError(t, c.Close())
+	}
+}
+
 func TestTicketsAreRenewedBeforeTheyEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := testKDC(t)
@@ -411,6 +455,7 @@ func TestHostileKDC(t *testing.T) {
 		"truncated":       answer([]byte{0, 0, 1, 0}, good),
 		"garbage":         answer([]byte{0, 0, 0, 4}, []byte("HTTP")),
 		"cut DER":         answer([]byte{0, 0, 0, 3}, good[:3]),
+		"too long":        answer([]byte{0, 4, 0, 1}, make([]byte, maxReply+1)),
 		"slow drip": func(c net.Conn) {
 			var prefix [4]byte
 			_, _ = io.ReadFull(c, prefix[:])
@@ -430,8 +475,22 @@ func TestHostileKDC(t *testing.T) {
 				_, err := kdcClient(t, f).TGT(t.Context())
 				require.Error(t, err)
 				assert.LessOrEqual(t, time.Since(start), 3*time.Second)
+				if slices.Contains([]string{"huge length", "negative length", "empty", "too long"}, name) {
+					require.ErrorIs(t, err, errReplyLength, "nothing of it is read")
+				}
 			})
 		})
+	}
+}
+
+// Nor can it keep the processor busy: who asks for more rounds than that has not
+// even been authenticated.
+func TestHostileRounds(t *testing.T) {
+	for _, params := range [][]byte{{0, 0, 0, 0}, {0, 0x40, 0, 1}, {0xff, 0xff, 0xff, 0xff}, {1}} {
+		for _, e := range DefaultETypes() {
+			_, err := StringToKey(e, "secret", "salt", params)
+			assert.Error(t, err, "%v: %x", e, params)
+		}
 	}
 }
 
@@ -463,6 +522,80 @@ func TestReplayedReplies(t *testing.T) {
 	require.ErrorIs(t, err, errNonce)
 	var reply *ReplyError
 	require.ErrorAs(t, err, &reply)
+}
+
+// A logon's answer has to be a ticket-granting ticket, the one that its encrypted
+// part speaks of, under a type that was asked for.
+func TestAnswersThatDoNotFit(t *testing.T) {
+	k := testKDC(t)
+	alice := Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"}
+	c, err := NewClient(ClientConfig{Principal: alice, Secret: KeySecret{}})
+	require.NoError(t, err)
+	defer c.Close()
+	const nonce = 7
+	answer := func(server Principal, key Key) kdcRep {
+		b, err := k.issue(
+			&request{etype: AES256SHA1, body: kdcReqBody{Nonce: nonce, Options: bits(0)}},
+			issuing{
+				client: alice, server: server, serverKey: mustKey(t, AES256SHA1), replyKey: key,
+				usage: usageASRep, tag: tagASRep, encTag: tagEncASRepPart,
+			},
+		)
+		require.NoError(t, err)
+		var rep kdcRep
+		require.NoError(t, unmarshalApp(b, &rep, tagASRep, "AS-REP"))
+		return rep
+	}
+	tgs, aes, rc4 := tgsName("A.TEST", "A.TEST"), mustKey(t, AES256SHA1), mustKey(t, RC4)
+	swapped := answer(tgs, aes)
+	swapped.Ticket = answer(tgsName("B.TEST", "A.TEST"), aes).Ticket
+	for name, tc := range map[string]struct {
+		rep  kdcRep
+		key  Key
+		ok   bool
+		says string
+	}{
+		"all is well":        {rep: answer(tgs, aes), key: aes, ok: true},
+		"service's ticket":   {rep: answer(Service("HTTP", "host.a.test", "A.TEST"), aes), key: aes, says: "a ticket for HTTP/host.a.test"},
+		"another ticket":     {rep: swapped, key: aes, says: "another service"},
+		"type not asked for": {rep: answer(tgs, rc4), key: rc4, says: "must be allowed by name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := marshalApp(tc.rep, tagASRep)
+			require.NoError(t, err)
+			l := &logon{c: c, principal: alice}
+			_, err = l.open(t.Context(), b, "kdc", nonce, []EType{AES256SHA1}, &tc.key)
+			if tc.ok {
+				require.NoError(t, err)
+				return
+			}
+			var reply *ReplyError
+			require.ErrorAs(t, err, &reply)
+			assert.ErrorContains(t, err, tc.says)
+		})
+	}
+}
+
+// The name beside a ticket is in clear: whoever changes it is found out.
+func TestTicketInAnotherName(t *testing.T) {
+	k := testKDC(t)
+	f := &fakeNet{peers: map[string]func(net.Conn){"kdc:88": func(c net.Conn) {
+		var prefix [4]byte
+		_, _ = io.ReadFull(c, prefix[:])
+		req := make([]byte, binary.BigEndian.Uint32(prefix[:]))
+		_, _ = io.ReadFull(c, req)
+		reply := k.Answer(req)
+		var rep kdcRep
+		if unmarshalApp(reply, &rep, tagTGSRep, "TGS-REP") == nil {
+			rep.CName.NameString = []string{"administrator"}
+			reply, _ = marshalApp(rep, tagTGSRep)
+		}
+		_, _ = c.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(reply))), reply...))
+	}}}
+	_, err := kdcClient(t, f).Ticket(t.Context(), testService)
+	var reply *ReplyError
+	require.ErrorAs(t, err, &reply)
+	assert.ErrorContains(t, err, "a ticket of administrator")
 }
 
 func TestCloseWipes(t *testing.T) {

@@ -274,10 +274,12 @@ func TestAcceptorRefuses(t *testing.T) {
 	binding := []byte("tls-server-end-point:mine")
 	later := func() time.Time { return now.Add(time.Hour) }
 	cases := map[string]struct {
-		ic   InitiatorConfig
-		ac   AcceptorConfig
-		want error
+		ic      InitiatorConfig
+		ac      AcceptorConfig
+		mallory bool // calls himself by another name than the ticket's
+		want    error
 	}{
+		"another name":     {ac: AcceptorConfig{Keys: testKeys{service}}, mallory: true, want: ErrBadMatch},
 		"another key":      {ac: AcceptorConfig{Keys: testKeys{other}}, want: ErrModified},
 		"no key":           {ac: AcceptorConfig{Keys: testKeys{}}, want: ErrNoKey},
 		"clock":            {ac: AcceptorConfig{Keys: testKeys{service}, Now: later}, want: ErrSkew},
@@ -288,6 +290,9 @@ func TestAcceptorRefuses(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			c.ic.Ticket = mint(t, service)
+			if c.mallory {
+				c.ic.Ticket.Client = Principal{Type: NTPrincipal, Parts: []string{"administrator"}, Realm: c.ic.Ticket.Client.Realm}
+			}
 			i, err := NewInitiator(c.ic)
 			require.NoError(t, err)
 			token, err := i.Token()
