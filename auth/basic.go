@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"encoding/base64"
+	"errors"
+	"strings"
 )
 
 // Basic logs on with user and password in every request ([RFC 7617], UTF-8).
@@ -32,7 +34,21 @@ func (b *basic) NewSession(p Peer) (Session, error) {
 			Remedy: "use https, or say BasicInsecure",
 		}
 	}
+	if err := checkBasicName(b.cred().AccountName()); err != nil {
+		return nil, err
+	}
 	return &basicSession{cred: b.cred}, nil
+}
+
+var errBasicName = errors.New("auth: Basic needs a user name, and one without a colon")
+
+// checkBasicName refuses names that would be read as others: what follows a colon
+// is taken for the password ([RFC 7617] section 2).
+func checkBasicName(name string) error {
+	if name == "" || strings.Contains(name, ":") {
+		return errBasicName
+	}
+	return nil
 }
 
 type basicSession struct {

@@ -95,6 +95,25 @@ func TestBasicCarriesAnyPassword(t *testing.T) {
 	}
 }
 
+// A colon would give the server another account's name, with a failed logon for
+// it.
+func TestBasicNamesThatCannotBeCarried(t *testing.T) {
+	for _, name := range []string{"", "a:b", "a:", `DOM:\a`} {
+		s := newServer(t, toyauth.TwoLegs)
+		c := creds()
+		c.User = name
+		for _, mech := range []auth.Mechanism{auth.Basic(c), auth.BasicInsecure(c)} {
+			_, err := mech.NewSession(auth.Peer{Scheme: "https", Host: host, Port: "5986"})
+			require.Error(t, err, "%q", name)
+		}
+		tr := s.transport(func(cfg *auth.TransportConfig) {
+			cfg.Mechanism, cfg.Encryption = auth.BasicInsecure(c), auth.EncryptNever
+		})
+		require.Error(t, second(s.post(tr, t.Context(), "x")))
+		assert.Empty(t, s.got())
+	}
+}
+
 func TestAnonymousToldWhatIsOffered(t *testing.T) {
 	s := newServer(t, toyauth.TwoLegs)
 	tr := s.transport(func(cfg *auth.TransportConfig) {

@@ -124,6 +124,9 @@ func (t *Transport) openTunnel(ctx context.Context, h *http1.Conn, proxy *url.UR
 	}
 	authorization := ""
 	if u := proxy.User; u != nil {
+		if strings.Contains(u.Username(), ":") {
+			return errBasicName
+		}
 		password, _ := u.Password()
 		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(u.Username()+":"+password))
 	}

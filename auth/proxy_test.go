@@ -228,6 +228,19 @@ func TestProxyLogonInLegs(t *testing.T) {
 	_ = tr.Close()
 }
 
+// A colon in the name would end it there.
+func TestProxyUserWithColon(t *testing.T) {
+	s := newServer(t, toyauth.TwoLegs)
+	p := newProxy(t, s, (*proxy).httpProxy)
+	p.set(manners{basic: "a:b:c"})
+	tr := viaProxy(s, func(c *auth.TransportConfig) { c.Proxy = p.url(url.UserPassword("a:b", "c"), "http") })
+	dial, ok := errors.AsType[*auth.DialError](second(s.post(tr, t.Context(), "x")))
+	require.True(t, ok)
+	assert.Equal(t, "proxy", dial.Stage)
+	_, auths := p.seen()
+	assert.Empty(t, auths)
+}
+
 func TestProxyRefuses(t *testing.T) {
 	s := newServer(t, toyauth.TwoLegs)
 	p := newProxy(t, s, (*proxy).httpProxy)

@@ -240,7 +240,7 @@ func (x *explainer) handshake(e *auth.DialError) []Cause {
 	}
 	if _, ok := errors.AsType[x509.UnknownAuthorityError](e.Err); ok {
 		return certain("certificate-untrusted", "the certificate comes from an authority that is not trusted here, or from itself", list,
-			"name the authority in CAFile, or pin the certificate in Pins")
+			"name the authority in CAFile, or pin the certificate: Pins with PinReplacesChain")
 	}
 	if errors.Is(e.Err, syscall.ECONNRESET) || strings.Contains(e.Err.Error(), "EOF") {
 		return []Cause{

@@ -122,6 +122,10 @@ func TestOddListeners(t *testing.T) {
 		"description without reference": on("Create", func(*ask) string {
 			return `<rsp:Shell ShellId="` + peerShell + `" Name="x"><rsp:InputStreams>stdin</rsp:InputStreams></rsp:Shell>`
 		}),
+		"a description out of range": on("Create", func(*ask) string {
+			return created(peerShell) + `<rsp:Shell><rsp:IdleTimeOut>P10675199DT2H48M5.4775807S</rsp:IdleTimeOut><rsp:Lifetime/></rsp:Shell>`
+		}),
+		"no shell id at all": on("Create", func(*ask) string { return "" }),
 		"its own shell id": on("Create", func(*ask) string {
 			return created(peerShell) + `<rsp:Shell><rsp:ShellId>` + peerShell + `</rsp:ShellId></rsp:Shell>`
 		}),
@@ -489,4 +493,24 @@ func TestAnswerTooMany(t *testing.T) {
 	for _, x := range p.seen("") {
 		assert.Equal(t, 1, x.nth, x.action)
 	}
+}
+
+// A Create that is answered without an id, and of which the host knows nothing
+// when asked by ours: an error, and nothing is left behind.
+func TestShellWithoutID(t *testing.T) {
+	p, client := newPeer(t, func(x *ask) reply {
+		switch x.action {
+		case "Create":
+			return x.answer(`<rsp:Shell/>`)
+		case "Get":
+			return x.fault(2150858843)
+		}
+		return x.usual()
+	})
+	_, err := client.OpenShell(t.Context(), winrm.ShellOptions{})
+	_, ok := errors.AsType[*wsman.ResponseError](err)
+	require.True(t, ok, "%v", err)
+	require.NoError(t, client.Close())
+	assert.Len(t, p.seen("Create"), 1)
+	assert.Len(t, p.seen("Delete"), 1)
 }

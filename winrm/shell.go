@@ -175,8 +175,8 @@ func (c *Client) create(ctx context.Context, req *wsman.Request, id string) (str
 		if err == nil {
 			return created.ShellID, nil
 		}
-		if created.ShellID == "" {
-			created.ShellID = id
+		if _, odd := errors.AsType[*wsmv.ValueError](err); odd {
+			err = &wsman.ResponseError{Action: wsman.ActionCreate, Err: err} // no id: ours may be as good
 		}
 	}
 	// The time-out is the host's own: it may still be at it.

@@ -81,7 +81,7 @@ func (o *options) config(term terminal) (cfg *winrm.Config, wipe func() error, e
 		cfg.Encryption = auth.EncryptNever
 	}
 	if o.pin != "" {
-		cfg.Pins = []string{o.pin}
+		cfg.Pins, cfg.PinReplacesChain = []string{o.pin}, o.ca == ""
 	}
 	if o.insecure {
 		cfg.TLS = &tls.Config{InsecureSkipVerify: true} // said by name: -insecure
@@ -95,7 +95,7 @@ func (o *options) config(term terminal) (cfg *winrm.Config, wipe func() error, e
 		if err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("-proxy: %w", err), wipe())
 		}
-		cfg.Proxy = func(*url.URL) (*url.URL, error) { return proxy, nil }
+		cfg.Proxy = auth.ProxyURL(proxy)
 	}
 	o.common(cfg, term)
 	return cfg, wipe, nil

@@ -83,7 +83,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.cert, "cert", "", "client certificate, PEM `file`")
 	f.StringVar(&o.key, "key", "", "its private key, PEM `file`; a passphrase is taken from $"+keyVariable)
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in this PEM `file`")
-	f.StringVar(&o.pin, "pin", "", "trust only the certificate or key with this SHA-256 `digest`")
+	f.StringVar(&o.pin, "pin", "", "trust only the certificate or key with this SHA-256 `digest`, whoever issued it (with -ca: and that authority)")
 	f.BoolVar(&o.insecure, "insecure", false, "do not verify the host's certificate: anybody in between can read along")
 	f.StringVar(&o.proxy, "proxy", "", "http, https or socks5 proxy `URL`, or env for those of the environment")
 	f.StringVar(&o.keytab, "keytab", "", "log on with the keys in this `file`: those of -u, or its first ones")

@@ -3,6 +3,8 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -11,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -116,6 +119,21 @@ func TestExitStatus(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A host's own certificate is trusted by its digest.
+func TestPin(t *testing.T) {
+	srv, flags := remote(t, func(*winrmtest.Proc) uint32 { return 3 })
+	digest := sha256.Sum256(srv.Certificate().Raw)
+	pin := hex.EncodeToString(digest[:])
+	flags = slices.DeleteFunc(flags, func(f string) bool { return f == "-ca" || strings.HasSuffix(f, "ca.pem") })
+	assert.Equal(t, 3, finish(t, command(t, nil, append(flags, "-pin", pin, "x")...)).code)
+	got := finish(t, command(t, nil, append(flags, "-pin", strings.Repeat("00", 32), "x")...))
+	assert.NotContains(t, []int{0, 3}, got.code)
+	assert.Contains(t, got.stderr, pin)
+	got = finish(t, command(t, nil, append(flags, "x")...))
+	assert.NotContains(t, []int{0, 3}, got.code)
+	assert.Contains(t, got.stderr, "authority")
 }
 
 func TestRemote(t *testing.T) {

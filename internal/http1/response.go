@@ -29,9 +29,10 @@ type Response struct {
 
 // limited hands out bytes of r while n lasts.
 type limited struct {
-	r   io.Reader
-	n   int64
-	err error // given when n is used up
+	r    io.Reader
+	n    int64
+	err  error // given when n is used up
+	last error // of r
 }
 
 func (l *limited) Read(p []byte) (int, error) {
@@ -43,6 +44,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	}
 	n, err := l.r.Read(p)
 	l.n -= int64(n)
+	l.last = err
 	return n, err
 }
 
@@ -57,8 +59,13 @@ func (c *Conn) readResponse(method string, maxBody int64) (*Response, int, error
 	for range MaxInterim + 1 {
 		resp, err := http.ReadResponse(c.br, req)
 		if err != nil {
-			if c.in.n == 0 { // the parser may complain of the line that was cut
+			// The parser may complain of a line that was cut: by the bound, or by
+			// the end of the connection.
+			if c.in.n == 0 {
 				return nil, 0, ErrHeadTooLong
+			}
+			if c.in.last != nil {
+				err = c.in.last
 			}
 			return nil, 0, unexpected(err)
 		}

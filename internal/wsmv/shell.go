@@ -1,6 +1,7 @@
 package wsmv
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -97,7 +98,8 @@ func (s *Shell) EncodeItem(e *wsman.Encoder) {
 	e.End()
 }
 
-// Decode reads the rsp:Shell just entered, in either form.
+// Decode reads the rsp:Shell just entered, in either form. A [ValueError] does not
+// keep it from reading the rest.
 func (s *Shell) Decode(d *wsman.Decoder) error {
 	if id, ok := attribute(d, "ShellId"); ok {
 		s.ID = id
@@ -105,15 +107,19 @@ func (s *Shell) Decode(d *wsman.Decoder) error {
 	if n, ok := attribute(d, "Name"); ok {
 		s.Name = n // where OMI has it
 	}
+	var first error
 	for n := range d.Children() {
 		if n.Space != wsman.NSShell {
 			continue
 		}
-		if err := s.decodeChild(d, n.Local); err != nil {
-			return err
+		if err := s.decodeChild(d, n.Local); err != nil && first == nil {
+			first = err
 		}
 	}
-	return d.Err()
+	if err := d.Err(); err != nil {
+		return err
+	}
+	return first
 }
 
 func (s *Shell) decodeChild(d *wsman.Decoder, local string) error {
@@ -205,7 +211,9 @@ func (c *Created) Encode(e *wsman.Encoder) {
 }
 
 // DecodeBody reads the children of the current element. Windows 7 answers
-// without rsp:Shell, OMI without the selector: either will do.
+// without rsp:Shell, OMI without the selector: either will do. A description
+// that says nonsense, such as a time that is longer than any, does not undo the
+// shell.
 func (c *Created) DecodeBody(d *wsman.Decoder) error {
 	for n := range d.Children() {
 		var err error
@@ -214,6 +222,9 @@ func (c *Created) DecodeBody(d *wsman.Decoder) error {
 			err = c.decodeReference(d)
 		case name("Shell"):
 			err = c.Shell.Decode(d)
+			if _, odd := errors.AsType[*ValueError](err); odd {
+				err = nil
+			}
 		}
 		if err != nil {
 			return err

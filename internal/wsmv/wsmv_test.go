@@ -82,6 +82,16 @@ func TestCreatedForms(t *testing.T) {
 		require.NoError(t, inBody(t, body, got.DecodeBody))
 		assert.Equal(t, shellID, got.ShellID)
 	}
+	for _, odd := range []string{
+		`<rsp:IdleTimeOut>P10675199DT2H48M5.4775807S</rsp:IdleTimeOut>`, `<rsp:Lifetime>never</rsp:Lifetime>`,
+		`<rsp:ChildProcesses>-1</rsp:ChildProcesses>`, `<rsp:Environment><rsp:Variable>x</rsp:Variable></rsp:Environment>`,
+	} {
+		var got wsmv.Created
+		require.NoError(t, inBody(t, `<rsp:Shell>`+odd+`<rsp:ShellId>`+shellID+`</rsp:ShellId></rsp:Shell>`, got.DecodeBody), odd)
+		assert.Equal(t, shellID, got.ShellID)
+		var bad *wsmv.ValueError
+		assert.ErrorAs(t, inBody(t, `<rsp:Shell>`+odd+`</rsp:Shell>`, find("Shell", new(wsmv.Shell).Decode)), &bad, odd)
+	}
 	var got wsmv.Created
 	var bad *wsmv.ValueError
 	assert.ErrorAs(t, inBody(t, "<rsp:Shell/>", got.DecodeBody), &bad)
