@@ -2,7 +2,7 @@ package winrm
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 
@@ -77,7 +77,7 @@ func (c *Client) EnableCredSSPClient(ctx context.Context, ntlm bool, hosts ...st
 		return err
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("winrm: EnableCredSSPClient without a host")
+		return &config.ValueError{Item: "CredentialsDelegation", Err: errors.New("no host is named")}
 	}
 	if err := config.SetClientAuth(ctx, c.wsman, config.ClientAuth{CredSSP: config.Bool(true)}); err != nil {
 		return err
@@ -141,7 +141,7 @@ func delegateNames(hosts []string) ([]string, error) {
 			name = "wsman/" + h
 		}
 		if !hostscript.ValidName(name) {
-			return nil, fmt.Errorf("winrm: %q is no host for the policy", h)
+			return nil, &config.ValueError{Item: "CredentialsDelegation", Text: h, Err: errors.New("it is no host, such as srv2.corp.example or *.corp.example")}
 		}
 		names = append(names, name)
 	}

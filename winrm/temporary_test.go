@@ -360,8 +360,10 @@ func TestCredSSPRoles(t *testing.T) {
 	require.NoError(t, client.DisableCredSSPClient(ctx))
 	assert.Empty(t, srv.FreshCredentials("AllowFreshCredentials"))
 	assert.Equal(t, "false", srv.Setting("Client/Auth/CredSSP"))
-	require.Error(t, client.EnableCredSSPClient(ctx, false, "a'; Remove-Item C:\\"))
-	require.Error(t, client.EnableCredSSPClient(ctx, false))
+	var value *wsconfig.ValueError
+	require.ErrorAs(t, client.EnableCredSSPClient(ctx, false, "a'; Remove-Item C:\\"), &value)
+	require.ErrorAs(t, client.EnableCredSSPClient(ctx, false), &value)
+	require.ErrorAs(t, client.DisableCredSSPClient(ctx, "a b"), &value)
 }
 
 // A host that says that all is well and shows a list without the name is found
