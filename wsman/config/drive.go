@@ -182,9 +182,16 @@ func pluginItems(ctx context.Context, c *wsman.Client) (list []Item, err error) 
 	for _, p := range all {
 		it := Item{Name: p.Name, Container: true}
 		for _, leaf := range [][2]string{
-			{"Name", p.Name}, {"Filename", p.Filename}, {"SDKVersion", p.SDKVersion}, {"XmlRenderingType", p.XMLRenderingType},
-			{"Architecture", p.Architecture}, {"UseSharedProcess", fmt.Sprint(p.UseSharedProcess)}, {"AutoRestart", fmt.Sprint(p.AutoRestart)},
-			{"ProcessIdleTimeoutSec", p.ProcessIdleTimeoutSec}, {"RunAsUser", p.RunAsUser}, {"OutputBufferingMode", p.OutputBufferingMode},
+			{"Name", p.Name},
+			{"Filename", p.Filename},
+			{"SDKVersion", p.SDKVersion},
+			{"XmlRenderingType", p.XMLRenderingType},
+			{"Architecture", p.Architecture},
+			{"UseSharedProcess", fmt.Sprint(p.UseSharedProcess)},
+			{"AutoRestart", fmt.Sprint(p.AutoRestart)},
+			{"ProcessIdleTimeoutSec", p.ProcessIdleTimeoutSec},
+			{"RunAsUser", p.RunAsUser},
+			{"OutputBufferingMode", p.OutputBufferingMode},
 			{"Enabled", fmt.Sprint(p.Enabled)},
 		} {
 			it.Items = append(it.Items, Item{Name: leaf[0], Value: leaf[1]})
