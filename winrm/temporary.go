@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/winrmkit/winrmkit/auth"
@@ -140,7 +139,7 @@ func (c *Client) WithCredSSP(ctx context.Context, t TemporaryCredSSP, fn func(co
 // the signals back.
 func catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range endSignals {
 		if !signal.Ignored(s) { // as by nohup, or in the background of a script
 			signal.Notify(signals, s)
 		}
