@@ -2,7 +2,7 @@ package winrm
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"slices"
 	"strings"
 
@@ -69,14 +69,15 @@ func (c *Client) CredSSPStatus(ctx context.Context) (*CredSSPStatus, error) {
 // refresh.
 //
 // Name only hosts as trustworthy as the accounts whose passwords they will see.
-// A host that only NTLM vouches for needs ntlm too.
+// A host that only NTLM vouches for needs ntlm too. The lists are read back: a
+// [*config.NotAppliedError] says that a name is not there.
 func (c *Client) EnableCredSSPClient(ctx context.Context, ntlm bool, hosts ...string) error {
 	names, err := delegateNames(hosts)
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
-		return fmt.Errorf("winrm: EnableCredSSPClient without a host")
+		return &config.ValueError{Item: "CredentialsDelegation", Err: errors.New("no host is named")}
 	}
 	if err := config.SetClientAuth(ctx, c.wsman, config.ClientAuth{CredSSP: config.Bool(true)}); err != nil {
 		return err
@@ -85,8 +86,23 @@ func (c *Client) EnableCredSSPClient(ctx context.Context, ntlm bool, hosts ...st
 	if ntlm {
 		lists = append(lists, hostscript.ListNTLM)
 	}
-	_, _, err = c.delegation(ctx, hostscript.Call{Lists: lists, Add: names})
-	return err
+	fresh, onlyNTLM, err := c.delegation(ctx, hostscript.Call{Lists: lists, Add: names})
+	if err != nil {
+		return err
+	}
+	for i, have := range [][]string{fresh, onlyNTLM}[:len(lists)] {
+		for _, n := range names {
+			if !containsName(have, n) {
+				return &config.NotAppliedError{Item: "CredentialsDelegation\\" + lists[i], Want: n, Got: strings.Join(have, ",")}
+			}
+		}
+	}
+	return nil
+}
+
+// containsName compares names as Windows does.
+func containsName(list []string, name string) bool {
+	return slices.ContainsFunc(list, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 // DisableCredSSPClient takes hosts off the policy. Without hosts it is
@@ -102,10 +118,18 @@ func (c *Client) DisableCredSSPClient(ctx context.Context, hosts ...string) erro
 			return err
 		}
 	}
-	_, _, err = c.delegation(ctx, hostscript.Call{
+	fresh, onlyNTLM, err := c.delegation(ctx, hostscript.Call{
 		Lists: []string{hostscript.ListFresh, hostscript.ListNTLM}, Remove: names, All: len(names) == 0,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if containsName(fresh, n) || containsName(onlyNTLM, n) {
+			return &config.NotAppliedError{Item: "CredentialsDelegation", Want: "no " + n, Got: n}
+		}
+	}
+	return nil
 }
 
 // delegateNames are names as the policy has them.
@@ -117,7 +141,7 @@ func delegateNames(hosts []string) ([]string, error) {
 			name = "wsman/" + h
 		}
 		if !hostscript.ValidName(name) {
-			return nil, fmt.Errorf("winrm: %q is no host for the policy", h)
+			return nil, &config.ValueError{Item: "CredentialsDelegation", Text: h, Err: errors.New("it is no host, such as srv2.corp.example or *.corp.example")}
 		}
 		names = append(names, name)
 	}

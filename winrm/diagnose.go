@@ -167,7 +167,7 @@ func (d *doctor) take(ctx context.Context, c check) Step {
 	switch {
 	case err != nil:
 		s.Verdict = StepFailed
-		s.Evidence = append(s.Evidence, err.Error())
+		s.Evidence = append(s.Evidence, evidenceOf(err))
 		if len(s.Causes) == 0 {
 			s.Causes = d.explain(ctx, err)
 		}
@@ -182,6 +182,16 @@ func (d *doctor) take(ctx context.Context, c check) Step {
 		s.Causes = []Cause{slowHost(d.host(), fmt.Sprintf("took %s", s.Duration.Round(time.Millisecond)))}
 	}
 	return s
+}
+
+// evidenceOf is an error without the causes in its text: the step has them.
+func evidenceOf(err error) string {
+	if e, ok := errors.AsType[*auth.Error](err); ok {
+		short := *e
+		short.Causes = nil
+		return short.Error()
+	}
+	return err.Error()
 }
 
 // slowError says that a step took too long.

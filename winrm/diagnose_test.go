@@ -283,6 +283,9 @@ func TestDiagnose(t *testing.T) {
 			require.NotEmpty(t, found.Causes, "%+v", found)
 			assert.Equal(t, p.cause, found.Causes[0].ID, "%+v", found)
 			assert.NotEmpty(t, found.Causes[0].Remedy)
+			for _, text := range found.Evidence {
+				assert.NotContains(t, text, "possible cause", "the causes stand beside it")
+			}
 		})
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/winrmkit/winrmkit/auth"
@@ -140,7 +139,7 @@ func (c *Client) WithCredSSP(ctx context.Context, t TemporaryCredSSP, fn func(co
 // the signals back.
 func catchSignals(cancel context.CancelCauseFunc) (stop func()) {
 	signals, done := make(chan os.Signal, 1), make(chan struct{})
-	for _, s := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, s := range endSignals {
 		if !signal.Ignored(s) { // as by nohup, or in the background of a script
 			signal.Notify(signals, s)
 		}
@@ -167,6 +166,7 @@ type credSSPSwitch struct {
 	c      *Client
 	intent CredSSPIntent
 	leased bool // the host has said so
+	was    bool // the value before the first lease, when leased
 	clean  bool // the host has said that there is nothing of us
 }
 
@@ -218,7 +218,7 @@ func (s *credSSPSwitch) acquire(ctx context.Context) error {
 	}
 	switch st.State {
 	case "leased":
-		s.leased = true
+		s.leased, s.was = true, st.Was
 		s.Progress(CredSSPLeased)
 		return nil
 	case "on", "policy":
@@ -368,10 +368,14 @@ func (s *credSSPSwitch) finish(ctx context.Context) error {
 	return nil
 }
 
-// verify reads the value back over WS-Management, unless others still need it or
-// the host had already restored it.
+// verify reads the value back over WS-Management, unless others still need it. A
+// lease that is gone was ended by the host itself, or by somebody's RestoreCredSSP.
 func (s *credSSPSwitch) verify(ctx context.Context, st leaseState) error {
-	if st.State != "restored" {
+	switch {
+	case st.State == "restored":
+	case st.State == "gone" && s.leased:
+		st.Was = s.was
+	default:
 		return nil
 	}
 	now, err := config.GetServiceAuth(ctx, s.c.wsman)

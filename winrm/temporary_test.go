@@ -3,6 +3,8 @@ package winrm_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -358,8 +360,30 @@ func TestCredSSPRoles(t *testing.T) {
 	require.NoError(t, client.DisableCredSSPClient(ctx))
 	assert.Empty(t, srv.FreshCredentials("AllowFreshCredentials"))
 	assert.Equal(t, "false", srv.Setting("Client/Auth/CredSSP"))
-	require.Error(t, client.EnableCredSSPClient(ctx, false, "a'; Remove-Item C:\\"))
-	require.Error(t, client.EnableCredSSPClient(ctx, false))
+	var value *wsconfig.ValueError
+	require.ErrorAs(t, client.EnableCredSSPClient(ctx, false, "a'; Remove-Item C:\\"), &value)
+	require.ErrorAs(t, client.EnableCredSSPClient(ctx, false), &value)
+	require.ErrorAs(t, client.DisableCredSSPClient(ctx, "a b"), &value)
+}
+
+// A host that says that all is well and shows a list without the name is found
+// out.
+func TestCredSSPRolesReadBack(t *testing.T) {
+	srv := credSSPHost()
+	srv.Handler = winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 {
+		_, _ = io.Copy(io.Discard, p.Stdin)
+		fmt.Fprint(p.Stdout, "winrmkit: list=AllowFreshCredentials;name=WSMAN/srv2\r\nwinrmkit: end\r\n")
+		return 0
+	})
+	client, _ := startCredSSP(t, srv)
+	require.NoError(t, client.EnableCredSSPClient(t.Context(), false, "srv2"))
+	for _, err := range []error{
+		client.EnableCredSSPClient(t.Context(), false, "srv2", "srv3"), client.EnableCredSSPClient(t.Context(), true, "srv2"),
+		client.DisableCredSSPClient(t.Context(), "srv2"),
+	} {
+		_, ok := errors.AsType[*wsconfig.NotAppliedError](err)
+		assert.True(t, ok, "%v", err)
+	}
 }
 
 func TestPurgeTickets(t *testing.T) {

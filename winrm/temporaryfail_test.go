@@ -22,6 +22,7 @@ import (
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 	"github.com/winrmkit/winrmkit/wsman"
+	wsconfig "github.com/winrmkit/winrmkit/wsman/config"
 )
 
 // Where the host was provably never asked for anything, nothing has to be put
@@ -156,6 +157,27 @@ func TestWithCredSSPHangup(t *testing.T) {
 	defer signal.Reset(syscall.SIGHUP)
 	require.NoError(t, hangUp())
 	assert.True(t, signal.Ignored(syscall.SIGHUP))
+}
+
+// A lease that the host has ended in the meantime is no proof that the value is
+// what it was.
+func TestWithCredSSPGone(t *testing.T) {
+	for name, after := range map[string]string{"put back": "false", "switched on by somebody": "true"} {
+		t.Run(name, func(t *testing.T) {
+			srv := credSSPHost()
+			client, _ := startCredSSP(t, srv)
+			err := client.WithCredSSP(t.Context(), winrm.TemporaryCredSSP{Auth: delegating()}, func(context.Context, *winrm.Client) error {
+				srv.StartTasks()
+				return srv.Set(itemCredSSP, after)
+			})
+			left, ok := errors.AsType[*winrm.CredSSPRestoreError](err)
+			assert.Equal(t, after == "true", ok, "%v", err)
+			if ok {
+				_, ok = errors.AsType[*wsconfig.NotAppliedError](left)
+				assert.True(t, ok)
+			}
+		})
+	}
 }
 
 // slowStart is a host on which the first script starts only after the second one

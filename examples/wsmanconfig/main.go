@@ -10,8 +10,8 @@
 //	wsmanconfig [flags] credssp temporary command [arguments]
 //	wsmanconfig [flags] credssp restore
 //
-// A path is like Service\Auth\CredSSP; slashes will do. Several commands can be
-// given at once, with -- between them.
+// A path is like Service\Auth\CredSSP or Listener\*+HTTP\Port; slashes will do.
+// Several commands can be given at once, with -- between them.
 //
 // The exit status is 0 when all was done, 1 when something failed and 2 when it was
 // called wrongly; that of "credssp temporary" is the command's.

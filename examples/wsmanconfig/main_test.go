@@ -57,6 +57,17 @@ System.String   AllowRemoteAccess                              true
 	}
 }
 
+func TestListEntries(t *testing.T) {
+	out, stderr, code := call(t, "ls", "--", "ls", "Listener", "--", "get", `Listener\*+HTTP\Port`, "--", "set", `Plugin\Microsoft.PowerShell\Quotas\MaxShells`, "9")
+	require.Zero(t, code, stderr)
+	for _, line := range []string{
+		"Container       Listener", "Container       *+HTTP", "System.String   Port                                           ",
+		"System.String   MaxShells                                      9",
+	} {
+		assert.Contains(t, out, line)
+	}
+}
+
 func TestSet(t *testing.T) {
 	out, stderr, code := call(t, "set", `Service\Auth\CredSSP`, "true", "--", "get", "Service/Auth/CredSSP")
 	require.Zero(t, code, stderr)

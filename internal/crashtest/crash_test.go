@@ -267,6 +267,35 @@ func TestKilledBesideAnother(t *testing.T) {
 	}
 }
 
+// Programs that run at the same time, some of them killed: whoever goes last puts
+// the value back, and until then it is on for all.
+func TestTogether(t *testing.T) {
+	h := newHost(t, nil)
+	var programs, victims []*exec.Cmd
+	for i := range 6 {
+		if i%3 == 2 {
+			victims = append(victims, h.start(t, string(winrm.CredSSPConnected)))
+			continue
+		}
+		programs = append(programs, h.start(t, ""))
+	}
+	for _, p := range programs {
+		require.NoError(t, p.Wait())
+	}
+	for _, v := range victims {
+		require.True(t, killed(t, v))
+	}
+	h.settle(t)
+	assert.Equal(t, "true", h.Setting(item), "the leases of the killed keep it on")
+	assert.Len(t, h.Tasks(), len(victims))
+	h.restore(t, winrm.RestoreOptions{Store: h.store(t)})
+	assert.Equal(t, "false", h.Setting(item))
+	assert.Empty(t, h.Tasks())
+	for i, v := range h.changes() {
+		assert.Equal(t, []string{"true", "false"}[i%2], v, "it goes on and off in turn")
+	}
+}
+
 // Ctrl-C lets the program clean up.
 func TestInterrupted(t *testing.T) {
 	var pid atomic.Int64

@@ -428,19 +428,25 @@ func TestDefect11Context(t *testing.T) {
 	})
 	t.Run("ours", func(t *testing.T) {
 		srv := serve(t, newServer())
-		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		client := newClient(t, srv, auth.NTLM(credentials()), &masterzen.Options{Context: ctx})
-		within(t, 5*time.Second, func() {
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			defer cancel()
+			assert.Eventually(t, func() bool { return srv.Stats().Commands == 1 }, 20*time.Second, 5*time.Millisecond)
+		})
+		within(t, 30*time.Second, func() {
 			code, err := client.RunWithContext(ctx, "wait", io.Discard, io.Discard)
-			assert.ErrorIs(t, err, context.DeadlineExceeded)
+			assert.ErrorIs(t, err, context.Canceled)
 			assert.Equal(t, 16001, code)
 		})
+		wg.Wait()
 		// The command was ended and the shell deleted all the same.
 		assert.Equal(t, 1, seen(srv, "Signal"))
 		require.Eventually(t, func() bool { s := srv.Stats(); return s.Shells+s.Commands == 0 }, 5*time.Second, 5*time.Millisecond)
 		_, err := client.CreateShell()
-		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, context.Canceled)
 	})
 }
 

@@ -3,6 +3,7 @@ package masterzen_test
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
@@ -197,6 +198,50 @@ var programs = map[string]func(*testing.T, *winrmtest.Server, func() winrm.Trans
 		assert.Equal(t, "tunnel\r\n", stdout)
 		assert.Equal(t, fmt.Sprintf("other-host:%d", port), dialled)
 	},
+}
+
+// The same over https, where TLS encrypts: several commands of one client at once.
+func TestProgramsTLS(t *testing.T) {
+	for _, w := range append(ways, way{"Basic", func(*testing.T) (winrmtest.Mechanism, auth.Mechanism) {
+		return winrmtest.Basic(), auth.Basic(credentials())
+	}}) {
+		t.Run(w.name, func(t *testing.T) {
+			accept, mech := w.make(t)
+			srv := newServer()
+			srv.Mechanisms = []winrmtest.Mechanism{accept}
+			srv.Settings = map[string]string{"Service/Auth/Kerberos": "true", "Service/Auth/CbtHardeningLevel": "Strict"}
+			srv.StartTLS()
+			t.Cleanup(srv.Close)
+			transports := masterzen.New(mech, nil)
+			defer transports.Close()
+			ep := endpoint(t, srv)
+			ep.CACert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw})
+			params := winrm.NewParameters("PT60S", "en-US", 153600)
+			params.TransportDecorator = transports.Decorate
+			client, err := winrm.NewClientWithParameters(ep, "Administrator", "secret", params)
+			require.NoError(t, err)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				stdin := strings.Repeat("a line of input\r\n", 10_000)
+				var stdout, stderr bytes.Buffer
+				code, err := client.RunWithContextWithInput(t.Context(), "sort", &stdout, &stderr, strings.NewReader(stdin))
+				assert.NoError(t, err)
+				assert.Zero(t, code)
+				assert.True(t, stdin == stdout.String(), "%d bytes", stdout.Len())
+			})
+			wg.Go(func() {
+				var stdout bytes.Buffer
+				code, err := client.RunWithContext(t.Context(), "big", &stdout, io.Discard)
+				assert.NoError(t, err)
+				assert.Zero(t, code)
+				assert.True(t, bytes.Equal(big(), stdout.Bytes()), "%d bytes", stdout.Len())
+			})
+			within(t, time.Minute, wg.Wait)
+			stats := srv.Stats()
+			assert.Zero(t, stats.Shells+stats.Commands)
+			assert.Empty(t, stats.FailedLogons)
+		})
+	}
 }
 
 // The README's last example, masterzen's ClientAuthRequest: a client certificate

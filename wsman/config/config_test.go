@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -286,5 +287,70 @@ func TestItems(t *testing.T) {
 
 	top, err := config.Items(ctx, c, "")
 	require.NoError(t, err)
-	assert.Equal(t, "Shell", top[len(top)-1].Name)
+	list = nil
+	for _, it := range top {
+		if it.Container {
+			list = append(list, it.Name)
+		}
+	}
+	assert.Equal(t, []string{"Client", "Service", "Shell", "Listener", "Plugin", "ClientCertificate"}, list)
+}
+
+// What has keys instead of names is on the drive, too.
+func TestItemsOfEntries(t *testing.T) {
+	srv, client := newHost(t)
+	ctx, c := t.Context(), client.WSMan()
+	m := config.CertMapping{Issuer: "0123456789abcdef0123456789abcdef01234567", Subject: "*@corp.example", URI: wsman.NSPowerShell + "/*"}
+	m.UserName, m.Password = config.Text(winrmtest.DefaultUser), config.Password(winrmtest.DefaultPassword)
+	require.NoError(t, config.CreateCertMapping(ctx, c, m))
+	require.NoError(t, config.CreateListener(ctx, c, "IP:fe80::1", "HTTP", config.ListenerSettings{Port: config.Number(8080)}))
+
+	for path, want := range map[string]string{
+		"Listener":                         "*+HTTP IP:fe80::1+HTTP",
+		`WSMan:\localhost\listener\*+http`: "Address Transport Port Hostname Enabled URLPrefix CertificateThumbprint ListeningOn_1",
+		"Plugin":                           "Event Forwarding Plugin Microsoft.PowerShell WMI Provider",
+		`Plugin\Microsoft.PowerShell\Resources\Resource_1`: "ResourceUri ExactMatch Capability",
+		"ClientCertificate": m.Issuer + "+" + m.Subject + "+" + m.URI,
+		"ClientCertificate/" + m.Issuer + "+" + m.Subject + "+" + m.URI: "Issuer Subject URI UserName Enabled",
+	} {
+		items, err := config.Items(ctx, c, path)
+		require.NoError(t, err, path)
+		var list []string
+		for _, it := range items {
+			list = append(list, it.Name)
+		}
+		assert.Equal(t, want, strings.Join(list, " "), path)
+	}
+	it, err := config.GetItem(ctx, c, `Listener\IP:fe80::1+HTTP\Port`)
+	require.NoError(t, err)
+	assert.Equal(t, config.Item{Name: "Port", Value: "8080"}, *it)
+
+	require.NoError(t, config.SetItem(ctx, c, `listener\ip:fe80::1+http\port`, "8081"))
+	l, err := config.GetListener(ctx, c, "IP:fe80::1", "HTTP")
+	require.NoError(t, err)
+	assert.Equal(t, uint32(8081), l.Port.V)
+	require.NoError(t, config.SetItem(ctx, c, `Plugin\Microsoft.PowerShell\Quotas\MaxShells`, "7"))
+	p, err := config.GetPlugin(ctx, c, "Microsoft.PowerShell")
+	require.NoError(t, err)
+	assert.Equal(t, uint32(7), p.Quotas.MaxShells.V)
+	require.NoError(t, config.SetItem(ctx, c, "ClientCertificate/"+m.Issuer+"+"+m.Subject+"+"+m.URI+"/Enabled", "$False"))
+
+	var lockout *config.LockoutError
+	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, config.SetItem(config.AllowLockout(ctx), c, `Listener\*+HTTP\Port`, port))
+	require.ErrorAs(t, config.SetItem(ctx, c, `Listener\*+HTTP\Enabled`, "false"), &lockout)
+	var value *config.ValueError
+	for _, path := range []string{"Listener", `Listener\*+HTTP`, `Listener\*+HTTP\Address`, `Plugin\WMI Provider\Filename`, `Plugin\WMI Provider\Quotas`} {
+		require.ErrorAs(t, config.SetItem(ctx, c, path, "x"), &value, path)
+	}
+	require.ErrorAs(t, config.SetItem(ctx, c, `Listener\*+HTTP\Port`, "many"), &value)
+	var none *config.PathError
+	for _, path := range []string{`Listener\x`, `Listener\*+HTTP\Nothing`, `Plugin\Nothing\Quotas`, `ClientCertificate\x`} {
+		_, err := config.GetItem(ctx, c, path)
+		require.ErrorAs(t, err, &none, path)
+		require.ErrorAs(t, config.SetItem(ctx, c, path, "x"), &none, path)
+	}
+	_, err = config.Items(ctx, c, `Listener\*+HTTP\Port`)
+	require.ErrorAs(t, err, &none)
 }

@@ -1,11 +1,17 @@
 package config_test
 
 import (
+	"bytes"
+	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/winrmkit/winrmkit/wsman"
 	"github.com/winrmkit/winrmkit/wsman/config"
@@ -47,4 +53,53 @@ func FuzzAnswers(f *testing.F) {
 		_ = config.SetPluginQuotas(ctx, c, "n", config.PluginQuotas{MaxShells: config.Number(1)})
 		_ = config.SetItem(ctx, c, `Auth\CredSSP`, "true")
 	})
+}
+
+// sent keeps the last body that was put.
+type sent struct {
+	answering
+	put string
+}
+
+func (s *sent) RoundTrip(r *http.Request) (*http.Response, error) {
+	request, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(request, []byte(wsman.ActionPut)) {
+		_, body, _ := strings.Cut(string(request), "<s:Body>")
+		s.put, _, _ = strings.Cut(body, "</s:Body>")
+	}
+	r.Body = io.NopCloser(bytes.NewReader(request))
+	return s.answering.RoundTrip(r)
+}
+
+// A plug-in goes back as it came, whatever stands in its attributes.
+func TestPluginGoesBackWhole(t *testing.T) {
+	const plugin = `<PlugInConfiguration xmlns="http://schemas.microsoft.com/wbem/wsman/1/config/PluginConfiguration" Name="a &amp; b"` +
+		` Filename="%windir%\x.dll" SDKVersion="2" XmlRenderingType="text" RunAsVirtualAccountGroups="O&quot;x&quot;" xml:lang="en-US">` +
+		`<InitializationParameters><Param Name="sessionconfigurationdata" Value="&lt;x y='1'&gt;&#10;&#9;two  lines&#13;&lt;/x&gt;"/></InitializationParameters>` +
+		`<Resources><Resource ResourceUri="http://r/x" SupportsOptions="true" ExactMatch="true">` +
+		`<Security Uri="http://r/x" Sddl="O:NSG:BAD:P(A;;GA;;;BA)" ExactMatch="true"/><Capability Type="Shell"/></Resource></Resources>` +
+		`<Quotas MaxShells="5" MaxProcessesPerShell="15"/></PlugInConfiguration>`
+	tripper := &sent{answering: plugin}
+	c, err := wsman.NewClient("http://host.invalid:5985/wsman", &wsman.Config{HTTPClient: &http.Client{Transport: tripper}})
+	require.NoError(t, err)
+	err = config.SetPluginQuotas(t.Context(), c, "a & b", config.PluginQuotas{MaxShells: config.Number(6)})
+	_, ok := errors.AsType[*config.NotAppliedError](err)
+	require.True(t, ok, "this host always says the same: %v", err)
+
+	type node struct {
+		XMLName xml.Name
+		Attrs   []xml.Attr `xml:",any,attr"`
+		Nodes   []node     `xml:",any"`
+		Text    string     `xml:",chardata"`
+	}
+	read := func(text string) (n node) {
+		require.NoError(t, xml.Unmarshal([]byte(text), &n), text)
+		n.Attrs = slices.DeleteFunc(n.Attrs, func(a xml.Attr) bool { return a.Name.Space == "xmlns" || a.Name.Local == "xmlns" })
+		return n
+	}
+	want, got := read(strings.Replace(plugin, `MaxShells="5"`, `MaxShells="6"`, 1)), read(tripper.put)
+	require.Equal(t, want, got)
 }

@@ -43,8 +43,20 @@ func cleanPath(path string) string {
 }
 
 // Items lists what is below a path of the WSMan: drive, such as "Service" or
-// "Service\Auth", in the host's order. The path "" is the top.
+// "Service\Auth", in the host's order. The path "" is the top. The entries of
+// Listener and ClientCertificate are named by their keys, as in Listener\*+HTTP,
+// and those of Plugin by their names.
 func Items(ctx context.Context, c *wsman.Client, path string) ([]Item, error) {
+	if s, rel := shelfOf(path); s != nil {
+		it, err := s.get(ctx, c, rel)
+		if err == nil && !it.Container {
+			err = &PathError{Path: cleanPath(path)}
+		}
+		if err != nil {
+			return nil, err
+		}
+		return it.Items, nil
+	}
 	s, rel := resolve(path)
 	items, err := s.read(ctx, c)
 	if err != nil {
@@ -63,19 +75,24 @@ func Items(ctx context.Context, c *wsman.Client, path string) ([]Item, error) {
 	return it.Items, nil
 }
 
-// asDrive gives the sections of a Config the names that the WSMan: drive has for
-// them.
+// asDrive makes of a Config what the WSMan: drive shows at its top.
 func asDrive(items []Item) []Item {
 	for i := range items {
 		if strings.EqualFold(items[i].Name, "Winrs") {
 			items[i].Name = "Shell"
 		}
 	}
+	for _, s := range shelves { // their content is asked for by their path
+		items = append(items, Item{Name: s.name, Container: true})
+	}
 	return items
 }
 
 // GetItem reads one item by its path, such as Service\Auth\CredSSP.
 func GetItem(ctx context.Context, c *wsman.Client, path string) (*Item, error) {
+	if s, rel := shelfOf(path); s != nil {
+		return s.get(ctx, c, rel)
+	}
 	s, rel := resolve(path)
 	items, err := s.read(ctx, c)
 	if err != nil {
@@ -91,8 +108,11 @@ func GetItem(ctx context.Context, c *wsman.Client, path string) (*Item, error) {
 }
 
 // SetItem changes one item by its path, with all the checks of [SetServiceAuth]
-// and its like.
+// and its like. Of a plug-in it changes the Quotas.
 func SetItem(ctx context.Context, c *wsman.Client, path, value string) error {
+	if s, rel := shelfOf(path); s != nil {
+		return s.put(ctx, c, rel, value)
+	}
 	s, rel := resolve(path)
 	items, err := s.read(ctx, c)
 	if err != nil {
