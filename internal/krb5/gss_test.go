@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jcmturner/gokrb5/v8/types"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -265,6 +266,42 @@ func TestOwnTokenSentBackIsRefused(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.Unwrap(out, n)
 	assert.Error(t, err)
+}
+
+// What the first token says is read as a server has to that knows nothing of our
+// acceptor's leniency: the forwarded ticket is under the session key (RFC 4121
+// section 4.1.1), and who sends a binding says that he knows of them ([MS-KILE]
+// section 3.2.5.8).
+func TestFirstToken(t *testing.T) {
+	for _, binding := range [][]byte{nil, []byte("tls-server-end-point:mine")} {
+		ticket := mint(t, mustKey(t, AES256SHA1))
+		i, err := NewInitiator(InitiatorConfig{Ticket: ticket, Binding: binding, Delegate: mint(t, mustKey(t, AES256SHA1))})
+		require.NoError(t, err)
+		token, err := i.Token()
+		require.NoError(t, err)
+		id, inner, err := parseContextToken(token)
+		require.NoError(t, err)
+		require.EqualValues(t, tokAPReq, id)
+		var req apReq
+		require.NoError(t, unmarshalApp(inner, &req, tagAPReq, "AP-REQ"))
+		assert.Equal(t, apMutualRequired, flags(req.Options))
+		plain, err := decryptData(ticket.Key, usageAPReqAuth, req.Authenticator)
+		require.NoError(t, err)
+		var a types.Authenticator
+		require.NoError(t, unmarshalApp(plain, &a, tagAuthenticator, "authenticator"))
+		sum, err := parseGSSChecksum(a.Cksum.Checksum)
+		require.NoError(t, err)
+		assert.Equal(t, contextWinRM|ContextDeleg, sum.Flags)
+		delegated, err := parseCred(sum.Cred, ticket.Key)
+		require.NoError(t, err)
+		assert.Len(t, delegated, 1)
+		assert.Equal(t, binding != nil, clientKnowsBindings(a.AuthorizationData))
+		if binding == nil {
+			assert.Zero(t, sum.Bindings)
+		} else {
+			assert.Equal(t, BindingHash(binding), sum.Bindings)
+		}
+	}
 }
 
 func TestAcceptorRefuses(t *testing.T) {
