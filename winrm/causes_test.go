@@ -309,7 +309,8 @@ var refusals = []refusal{
 		id: "language-mode", call: credSSPStatus, server: prints(
 			"Cannot invoke method. Method invocation is supported only on core types in this language mode.\r\n" +
 				"At line:1 char:4\r\n    + CategoryInfo          : InvalidOperation: (:) [], RuntimeException\r\n" +
-				"    + FullyQualifiedErrorId : MethodInvocationNotSupportedInConstrainedLanguag\r\n   e\r\n"),
+				"    + FullyQualifiedErrorId : MethodInvocationNotSupportedInConstrainedLanguag\r\n   e\r\n",
+		),
 	},
 	{
 		id: "host-script", among: true, call: credSSPStatus, server: prints("Requested registry access is not allowed.\r\n"),

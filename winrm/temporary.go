@@ -65,7 +65,8 @@ const (
 	CredSSPForgotten CredSSPStep = "forgotten" // the store has no note any more
 )
 
-// A SignalError is a signal that ended the function of [Client.WithCredSSP].
+// A SignalError is a signal that came during [Client.WithCredSSP] and ended the
+// function's context. The process is expected to end.
 type SignalError struct{ Signal os.Signal }
 
 func (e *SignalError) Error() string { return "winrm: ended by signal: " + e.Signal.String() }
@@ -117,6 +118,7 @@ func (c *Client) WithCredSSP(ctx context.Context, t TemporaryCredSSP, fn func(co
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if !t.NoSignals {
+		defer func() { err = withSignal(ctx, err) }()
 		defer catchSignals(cancel)()
 	}
 	if ctx.Err() != nil {
@@ -133,6 +135,19 @@ func (c *Client) WithCredSSP(ctx context.Context, t TemporaryCredSSP, fn func(co
 	stop := s.extend(ctx)
 	defer stop()
 	return s.run(ctx, fn)
+}
+
+// withSignal adds the signal that ended a context, if one did, to an error. It was
+// taken from the process, which must hear of it although all went well.
+func withSignal(ctx context.Context, err error) error {
+	cause, ok := errors.AsType[*SignalError](context.Cause(ctx))
+	switch _, told := errors.AsType[*SignalError](err); {
+	case !ok || told:
+		return err
+	case err == nil:
+		return cause
+	}
+	return fmt.Errorf("%w: %w", cause, err)
 }
 
 // catchSignals makes the first signal end a context. The function returned gives
@@ -274,9 +289,6 @@ func (s *credSSPSwitch) run(ctx context.Context, fn func(context.Context, *Clien
 	s.Progress(CredSSPConnected)
 	err = fn(ctx, session)
 	s.Progress(CredSSPCalled)
-	if cause, ok := errors.AsType[*SignalError](context.Cause(ctx)); ok && err != nil {
-		err = fmt.Errorf("%w: %w", cause, err)
-	}
 	return err
 }
 

@@ -194,6 +194,23 @@ func TestWithCredSSPEnds(t *testing.T) {
 			e, ok := errors.AsType[*winrm.SignalError](err)
 			require.True(t, ok, "%v", err)
 			assert.Equal(t, syscall.SIGTERM, e.Signal)
+			assert.ErrorIs(t, err, context.Canceled, "and what the function said")
+		})
+	})
+	t.Run("signal that the function does not mind", func(t *testing.T) {
+		if runtime.GOOS == "windows" {
+			t.Skip("Windows has no signal that a process can send itself")
+		}
+		run(t, func(ctx context.Context, _ *winrm.Client, call caller) {
+			err := call(ctx, func(ctx context.Context) error {
+				self, err := os.FindProcess(os.Getpid())
+				require.NoError(t, err)
+				require.NoError(t, self.Signal(syscall.SIGTERM))
+				<-ctx.Done()
+				return nil
+			})
+			_, ok := errors.AsType[*winrm.SignalError](err)
+			require.True(t, ok, "it was taken from the process: %v", err)
 		})
 	})
 }

@@ -66,6 +66,7 @@ func TestKnownTraps(t *testing.T) {
 		"the drive writes all of Service\\Auth for one setting":    regexp.MustCompile(`(?i)[SG]et-Item |Enable-WSManCredSSP`),
 		"$input and the console would both be read":                regexp.MustCompile(`\[Console\]::(In|Open)`),
 		"-and and -or have the same precedence":                    regexp.MustCompile(`-or [^()]*(\([^()]*\))?[^()]* -and |-and [^()]*(\([^()]*\))?[^()]* -or `),
+		"what a method of COM returns gets into the output":        regexp.MustCompile(`(?m)(^ *|\{)(\(Folder\)|\$svc)\.`),
 		"a key that is there is emptied":                           regexp.MustCompile(`New-Item `),
 	}
 	texts := []string{Bootstrap}

@@ -2,7 +2,7 @@ $ErrorActionPreference='Stop'
 $ProgressPreference='SilentlyContinue'
 $uri='http://schemas.microsoft.com/wbem/wsman/1/config/service/auth'
 $svc=New-Object -ComObject Schedule.Service
-$svc.Connect()
+[void]$svc.Connect()
 function Folder{foreach($f in $svc.GetFolder('\').GetFolders(0)){if($f.Name -eq 'winrmkit'){$f}}}
 function Leases{$f=Folder;if($f){foreach($t in $f.GetTasks(1)){if($t.Name -like 'credssp-*' -and ([xml]$t.Xml).Task.Principals.Principal.UserId -eq 'S-1-5-18'){$t}}}}
 function Was($t){if($t.Definition.Data -match 'was=(true|false)'){$Matches[1]}else{'false'}}
@@ -21,8 +21,8 @@ function Release($id){
   if(-not $t){return "state=gone;now=$($n.Value);leases=$($l.Count)"}
   $w=Was $t;$s='restored'
   if($l.Count -gt 1){$s='shared'}elseif($n.Source -eq 'GPO'){$s='policy'}elseif($n.Value -ne $w){Switch-To $w}
-  (Folder).DeleteTask($t.Name,0)
-  if($l.Count -eq 1){try{$svc.GetFolder('\').DeleteFolder('winrmkit',0)}catch{}}
+  [void](Folder).DeleteTask($t.Name,0)
+  if($l.Count -eq 1){try{[void]$svc.GetFolder('\').DeleteFolder('winrmkit',0)}catch{}}
   "state=$s;was=$w;now=$((Now).Value);leases=$($l.Count-1)"
 }
 function Locked($do){

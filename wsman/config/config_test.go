@@ -250,6 +250,9 @@ func TestReadOnly(t *testing.T) {
 	err = config.SetServiceAuth(t.Context(), client.WSMan(), config.ServiceAuth{CbtHardeningLevel: config.Text("Sometimes")})
 	require.Error(t, err)
 	assert.Equal(t, "Relaxed", srv.Setting("Service/Auth/CbtHardeningLevel"))
+	assert.ErrorContains(t, err, "None, Relaxed or Strict")
+	require.NoError(t, config.SetItem(t.Context(), client.WSMan(), `Service\Auth\CbtHardeningLevel`, "strict"))
+	assert.Equal(t, "Strict", srv.Setting("Service/Auth/CbtHardeningLevel"))
 }
 
 func TestItems(t *testing.T) {

@@ -125,6 +125,8 @@ func check(path string, changes []change) (err error) {
 		switch strings.ToLower(ch.rel[strings.LastIndexByte(ch.rel, '\\')+1:]) {
 		case "rootsddl":
 			_, err = ParseSDDL(ch.value)
+		case "cbthardeninglevel":
+			changes[i].value, err = hardening(ch.value)
 		case "certificatethumbprint":
 			changes[i].value, err = thumbprint(ch.value)
 		}
@@ -133,6 +135,16 @@ func check(path string, changes []change) (err error) {
 		}
 	}
 	return nil
+}
+
+// hardening spells a level as the service does.
+func hardening(text string) (string, error) {
+	for _, level := range []string{"None", "Relaxed", "Strict"} {
+		if strings.EqualFold(level, text) {
+			return level, nil
+		}
+	}
+	return "", errors.New("it is None, Relaxed or Strict")
 }
 
 // thumbprint takes out of a thumbprint what dialogs and programs put into it:
