@@ -91,7 +91,7 @@ func (e *execution) abandonShell() {
 			_ = s.signal(ctx, e.id, wsmv.SignalTerminate)
 			cancel()
 			ctx, cancel = e.client.cleanupContext(e.ctx)
-			e.client.noteDeleted(s, s.remove(ctx, "canceled"))
+			e.client.deleteShell(ctx, s, "canceled")
 			cancel()
 		}
 		if s.pooled {

@@ -173,6 +173,18 @@ func (c *Client) close() {
 // host's idle timeout takes those that are forgotten.
 const maxLeft = 100
 
+// deleteShell deletes a shell and notes how that went. A Delete that was lost, or
+// met a busy host, can be repeated; after Close there is nobody who would do it
+// later.
+func (c *Client) deleteShell(ctx context.Context, s *Shell, reason string) {
+	err := s.remove(ctx, reason)
+	if err != nil && faultCode(err) == 0 && c.isClosed() && ctx.Err() == nil {
+		s.forgetRemoval()
+		err = s.remove(ctx, reason)
+	}
+	c.noteDeleted(s, err)
+}
+
 // noteDeleted is told how the deletion of a shell went. One that failed is tried
 // once more by Close; Close returns the error when that fails, too.
 func (c *Client) noteDeleted(s *Shell, err error) {
@@ -200,7 +212,7 @@ func (c *Client) deleteAll(shells []*Shell) {
 			defer func() { <-slots }()
 			ctx, cancel := c.cleanupContext(context.Background())
 			defer cancel()
-			c.noteDeleted(s, s.remove(ctx, "close"))
+			c.deleteShell(ctx, s, "close")
 		})
 	}
 	wg.Wait()

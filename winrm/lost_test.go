@@ -171,3 +171,23 @@ func TestStatus(t *testing.T) {
 		}
 	}
 }
+
+// A Create that is answered without an id, and of which the host knows nothing
+// when asked by ours: an error, and nothing is left behind.
+func TestShellWithoutID(t *testing.T) {
+	p, client := newPeer(t, func(x *ask) reply {
+		switch x.action {
+		case "Create":
+			return x.answer(`<rsp:Shell/>`)
+		case "Get":
+			return x.fault(2150858843)
+		}
+		return x.usual()
+	})
+	_, err := client.OpenShell(t.Context(), winrm.ShellOptions{})
+	_, ok := errors.AsType[*wsman.ResponseError](err)
+	require.True(t, ok, "%v", err)
+	require.NoError(t, client.Close())
+	assert.Len(t, p.seen("Create"), 1)
+	assert.Len(t, p.seen("Delete"), 1)
+}

@@ -222,7 +222,7 @@ func (p *pool) discard(s *Shell, reason string) {
 	p.client.goTask(func() {
 		ctx, cancel := p.client.cleanupContext(context.Background())
 		defer cancel()
-		p.client.noteDeleted(s, s.remove(ctx, reason))
+		p.client.deleteShell(ctx, s, reason)
 		p.freeSlot()
 	})
 }

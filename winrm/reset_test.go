@@ -159,3 +159,25 @@ func TestCloseDeletesAgain(t *testing.T) {
 	require.NoError(t, client.Close())
 	assert.Zero(t, srv.Stats().Shells)
 }
+
+// Nor is one left behind by a Delete of Close itself that is lost.
+func TestCloseRepeatsDelete(t *testing.T) {
+	for name, fault := range map[string]winrmtest.Fault{
+		"not processed": {Action: "Delete", Drop: winrmtest.DropBefore},
+		"processed":     {Action: "Delete", Drop: winrmtest.DropAfter},
+		"busy":          {Action: "Delete", Status: 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, client := handle(t, echo)
+			require.NoError(t, client.Command("x").Run())
+			srv.AddFaults(fault)
+			require.NoError(t, client.Close())
+			assert.Zero(t, srv.Stats().Shells)
+		})
+	}
+	srv, client := handle(t, echo)
+	require.NoError(t, client.Command("x").Run())
+	srv.AddFaults(winrmtest.Fault{Action: "Delete", Status: 503, Count: -1})
+	require.Error(t, client.Close(), "it says what it leaves behind")
+	assert.Equal(t, 2, srv.Stats().Exchanges["Delete"])
+}

@@ -193,7 +193,7 @@ func (c *Client) create(ctx context.Context, req *wsman.Request, id string) (str
 	c.goTask(func() {
 		ctx, cancel := c.cleanupContext(ctx)
 		defer cancel()
-		c.noteDeleted(lost, lost.remove(ctx, "broken"))
+		c.deleteShell(ctx, lost, "broken")
 	})
 	return id, err
 }
