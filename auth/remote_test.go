@@ -190,7 +190,7 @@ func TestCommandsAtOnce(t *testing.T) {
 				wg.Wait()
 				assert.NoError(t, c.Close())
 				stats := r.Stats()
-				assert.LessOrEqual(t, stats.PeakConnections, auth.DefaultMaxConns)
+				assert.LessOrEqual(t, stats.PeakConnections, winrm.DefaultMaxConns)
 				assert.Equal(t, 50, stats.TotalCommands)
 				assert.Equal(t, 2*stats.Logons, stats.Exchanges[winrmtest.ActionLogon])
 				assert.Empty(t, stats.FailedLogons)
