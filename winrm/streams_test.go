@@ -69,10 +69,12 @@ func TestStreams(t *testing.T) {
 func TestStreamErrors(t *testing.T) {
 	t.Parallel()
 	_, d, client := files(t)
+	d.Capacity = 40 << 20
 	ctx := t.Context()
 	data := random(t, 24<<20)
 	src := local(t, "f", data)
-	// during uploads and does something as soon as the upload is under way.
+	// during uploads and does something as soon as the upload is under way. Meanwhile
+	// no stream gets far: they all wait for Progress.
 	during := func(fn func()) (*winrm.CopyResult, error) {
 		var once sync.Once
 		return client.Upload(ctx, src, `C:\f`, &winrm.CopyOptions{NoCompression: true, Progress: func(winrm.CopyProgress) { once.Do(fn) }})
@@ -98,9 +100,8 @@ func TestStreamErrors(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, int64(len(data)), res.Resumed, "all of it was there")
 
-	d.Capacity = 30 << 20
 	require.NoError(t, d.WriteFile(`C:\f`, []byte("old")))
-	_, err = during(func() { assert.NoError(t, d.WriteFile(`C:\other`, make([]byte, 26<<20))) })
+	_, err = during(func() { assert.NoError(t, d.WriteFile(`C:\other`, make([]byte, 20<<20))) })
 	require.ErrorIs(t, err, winrm.ErrDiskFull)
 	old()
 	assert.Equal(t, []string{`c:\f`, `c:\other`}, d.Files(), "what fills the disk is gone")
