@@ -255,7 +255,7 @@ func (a *fileAgent) broken(err error) error {
 
 // write sends frames, which go together or not at all.
 func (a *fileAgent) write(frames []byte) error {
-	if err := a.cmd.run.stdin.put(frames); err != nil {
+	if err := a.cmd.run.stdin.put(frames, nil); err != nil {
 		return a.broken(err)
 	}
 	return nil

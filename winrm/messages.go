@@ -59,18 +59,19 @@ func (q *inputQueue) take(room int) (data []byte, sent []func()) {
 }
 
 // put gives the command a copy of a message, and waits while what has been put is enough
-// for a Send. It returns io.ErrClosedPipe when the command takes no more.
-func (p *stdinPump) put(message []byte) error {
+// for a Send. It returns io.ErrClosedPipe when the command takes no more. sent, if not
+// nil, is called when the host has taken the message.
+func (p *stdinPump) put(message []byte, sent func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.queue.size > 0 && p.queue.size+len(message) > p.e.client.send.current() && !p.stopped {
 		p.cond.Wait()
 	}
-	return p.add(bytes.Clone(message), nil)
+	return p.add(bytes.Clone(message), sent)
 }
 
 // lend is put without a copy and without a wait: the message must not be changed before
-// sent is called, when the host has taken it.
+// sent is called.
 func (p *stdinPump) lend(message []byte, sent func()) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -177,7 +177,10 @@ func TestForeignPart(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 	eventually(t, func() bool { return len(d.Files()) == 1 }, "a part file")
 	part := d.Files()[0]
-	for _, content := range [][]byte{random(t, 2<<20), random(t, 5<<20), data[:1<<20], data, nil} {
+	holes := bytes.Clone(data)
+	clear(holes[3*block : 5*block])
+	holes[20*block+1]++
+	for _, content := range [][]byte{random(t, 2<<20), random(t, 5<<20), data[:1<<20], data, holes, nil} {
 		if len(d.Files()) == 0 || !strings.HasSuffix(d.Files()[0], ".part") {
 			require.NoError(t, client.RemoveAll(t.Context(), `C:\f`))
 		}
@@ -190,6 +193,8 @@ func TestForeignPart(t *testing.T) {
 			if len(content) == len(data) {
 				want = int64(len(data))
 			}
+		} else if bytes.Equal(content, holes) {
+			want = int64(len(data)) - 3*block
 		}
 		assert.Equal(t, want, res.Resumed)
 		got, err := d.ReadFile(`C:\f`)
@@ -210,7 +215,13 @@ func TestCorruption(t *testing.T) {
 			return &flippingConn{Conn: conn, armed: &armed}, err
 		}
 	})
-	data := random(t, 2<<20)
+	for _, size := range []int{900_000, 2 << 20, 12 << 20} {
+		testCorruption(t, d, client, &armed, random(t, size))
+	}
+}
+
+func testCorruption(t *testing.T, d *winrmtest.Disk, client *winrm.Client, armed *atomic.Bool, data []byte) {
+	t.Helper()
 	src := local(t, "f", data)
 	_, err := client.Upload(t.Context(), src, `C:\f`, nil)
 	require.NoError(t, err)

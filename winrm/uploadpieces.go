@@ -191,13 +191,21 @@ func (u *pieceUpload) stream(a *fileAgent) error {
 		}
 		message := u.appendPiece(frame[:0], pc, known, content[:pc.n])
 		earlier := before
-		err = in.lend(message, func() {
-			free <- frame
+		sent := func() {
 			u.s.progress.add(pc.n)
 			if earlier != nil {
 				u.todo.finish(earlier)
 			}
-		})
+		}
+		if len(message) < frameSize/2 { // several may go in one Send
+			err = in.put(message, sent)
+			free <- frame
+		} else {
+			err = in.lend(message, func() {
+				free <- frame
+				sent()
+			})
+		}
 		switch {
 		case err != nil:
 			u.todo.halt()

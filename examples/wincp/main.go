@@ -6,7 +6,9 @@
 //	wincp -r srv1 -u CORP\anna ':C:\Windows\System32\drivers\etc\hosts' .
 //	mysqldump db | wincp -r srv1 -u CORP\anna - ':C:\Backup\db.sql'
 //
-// What was interrupted goes on where it was when the same command is given again.
+// What was interrupted, even by the end of the process, goes on where it was when the
+// same command is given again. Large files go over several streams at once, which a link with a long delay
+// needs.
 // Every file is verified by its SHA-256. On a terminal a line shows how far the
 // copy is; otherwise there is a line a file. "-" is the standard input or output.
 //
@@ -46,6 +48,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	set.BoolVar(&c.recursive, "R", false, "copy directories with all that they contain")
 	set.BoolVar(&c.opt.NoResume, "anew", false, "begin anew what was interrupted")
 	set.BoolVar(&c.opt.NoCompression, "plain", false, "send nothing compressed")
+	set.IntVar(&c.opt.Streams, "streams", winrm.DefaultStreams, "over how many streams at once a large file goes")
 	set.BoolVar(&c.opt.NoTimes, "notimes", false, "do not keep times and the read-only attribute")
 	quiet := set.Bool("q", false, "show no progress")
 	switch err := set.Parse(args); {
@@ -55,6 +58,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 2
 	case set.NArg() < 2:
 		set.Usage()
+		return 2
+	}
+	sources, dst := set.Args()[:set.NArg()-1], set.Arg(set.NArg()-1)
+	if err := check(sources, dst); err != nil {
+		fmt.Fprintln(stderr, "wincp:", err)
 		return 2
 	}
 	host, err := where.Host("wincp", stderr)
@@ -74,20 +82,40 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		c.meter = newMeter(stderr)
 		c.opt.Progress = c.meter.show
 	}
-	sources, dst := set.Args()[:set.NArg()-1], set.Arg(set.NArg()-1)
 	err = c.all(ctx, sources, dst)
 	c.meter.end()
 	if closing := c.client.Close(); err == nil {
 		err = closing
 	}
-	if err != nil {
-		target.Tell(stderr, "wincp", err, nil)
-		if ctx.Err() != nil {
-			fmt.Fprintln(stderr, "wincp: the same command goes on from here")
+	switch {
+	case err != nil && ctx.Err() != nil:
+		again := "the same command goes on from here"
+		if c.opt.NoResume {
+			again = "without -anew the same command goes on from here"
 		}
+		fmt.Fprintln(stderr, "wincp: interrupted;", again)
+		return 1
+	case err != nil:
+		target.Tell(stderr, "wincp", err, nil)
 		return 1
 	}
 	return 0
+}
+
+// check finds out before anything is dialled what can be no copy.
+func check(sources []string, dst string) error {
+	for _, p := range append(sources[:len(sources):len(sources)], dst) {
+		if len(p) > 1 && p[0] == '-' {
+			return fmt.Errorf("%s: flags come before the files (a file of this name is ./%s)", p, p)
+		}
+	}
+	_, up := remote(dst)
+	for _, src := range sources {
+		if _, down := remote(src); up == down {
+			return fmt.Errorf("one of %s and %s has to be on the host and begin with a colon", src, dst)
+		}
+	}
+	return nil
 }
 
 // A copier does what the command line says.
@@ -106,10 +134,7 @@ func remote(p string) (string, bool) { return strings.CutPrefix(p, ":") }
 func (c *copier) all(ctx context.Context, sources []string, dst string) error {
 	to, up := remote(dst)
 	for _, src := range sources {
-		from, down := remote(src)
-		if up == down {
-			return fmt.Errorf("one of %s and %s has to be on the host and begin with a colon", src, dst)
-		}
+		from, _ := remote(src)
 		var err error
 		if up {
 			err = c.up(ctx, src, to, len(sources) > 1)

@@ -64,7 +64,7 @@ func TestFiles(t *testing.T) {
 	assert.FileExists(t, filepath.Join(back, "piped"))
 
 	for _, args := range [][]string{
-		{`:C:\none`, back}, {file, "local"}, {`:C:\a b.txt`, `:C:\x`}, {dir, `:C:\x`}, {file, `:C:\none\x\`}, {file}, {"-wrong"},
+		{`:C:\none`, back}, {file, "local"}, {file, `:C:\`, "-R"}, {"-R", `:C:\`, file, "-q", "x"}, {`:C:\a b.txt`, `:C:\x`}, {dir, `:C:\x`}, {file, `:C:\none\x\`}, {file}, {"-wrong"},
 	} {
 		_, stderr, code = w.run("", args...)
 		assert.NotZero(t, code, args)

@@ -129,7 +129,11 @@ func (f *Flags) demo(name string, stderr io.Writer) (*Host, error) {
 	if f.User != "" || f.Password != "" || f.SSL {
 		return nil, errors.New("-r is missing: the demo host has its own account")
 	}
-	srv := winrmtest.NewUnstartedServer(&winrmtest.Host{})
+	disk := &winrmtest.Disk{}
+	if err := disk.WriteFile(`C:\Temp\hello.txt`, []byte("Hello from the demo host.\r\n")); err != nil {
+		return nil, err
+	}
+	srv := winrmtest.NewUnstartedServer(&winrmtest.Host{Disk: disk})
 	srv.Name = "DEMO"
 	srv.Users = map[string]string{"demo": rand.Text()}
 	srv.Mechanisms = []winrmtest.Mechanism{winrmtest.Negotiate(), winrmtest.CredSSP(winrmtest.CredSSPOptions{})}
