@@ -71,7 +71,8 @@ func (s *basicSession) Explain(int, bool) []Cause {
 	return []Cause{
 		{
 			ID: "wrong-password", Text: "user name or password is wrong",
-			Check: `log on to the host's console with the account`,
+			Check:  `log on to the host's console with the account`,
+			Remedy: "correct it before the next try: each one counts towards the lock-out of the account",
 		},
 		{
 			ID: "basic-off", Text: "the service does not accept Basic",

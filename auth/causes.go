@@ -22,7 +22,11 @@ func explain(session Session, scheme string, status int, presented bool, offered
 		return []Cause{schemeOff(scheme)}
 	}
 	return []Cause{
-		{ID: "wrong-password", Text: "user name or password is wrong, expired or the account is locked or disabled"},
+		{
+			ID: "wrong-password", Text: "user name or password is wrong, expired or the account is locked or disabled",
+			Check:  "event 4625 in the host's security log, field SubStatus",
+			Remedy: "correct it before the next try: each one counts towards the lock-out of the account",
+		},
 		schemeOff(scheme),
 	}
 }
@@ -72,7 +76,8 @@ func proxyCauses(e *Error, presented bool) []Cause {
 	return []Cause{
 		{
 			ID: "wrong-password", Text: "user name or password is wrong",
-			Check: "the proxy's log, and that of the directory it asks",
+			Check:  "the proxy's log, and that of the directory it asks",
+			Remedy: "correct it in ProxyAuth or in the proxy's URL",
 		},
 		scheme,
 	}

@@ -20,6 +20,8 @@ func ntlmCauses(p Peer) []Cause {
 			ID: "account-state", Text: "the account is locked, disabled or expired, or its password is",
 			Check: event + "0xC0000234 (locked), 0xC0000072 (disabled), 0xC0000193 (expired), " +
 				"0xC0000071 or 0xC0000224 (password)",
+			Remedy: "for a domain account Unlock-ADAccount, Enable-ADAccount, Set-ADAccountExpiration or Set-ADAccountPassword; " +
+				"for one of the host's own Enable-LocalUser or Set-LocalUser there",
 		},
 	}
 	if p.TLS != nil {
@@ -41,10 +43,13 @@ func ntlmCauses(p Peer) []Cause {
 		Cause{
 			ID: "logon-right", Text: "the account may not log on over the network, at this time or from here",
 			Check: event + "0xC000015B (right), 0xC000006F (hours), 0xC0000070 (workstation)",
+			Remedy: `grant it "Access this computer from the network" on the host and take it out of "Deny access ..."; ` +
+				"Set-ADUser -Clear logonHours, userWorkstations",
 		},
 		Cause{
 			ID: "clock", Text: "the clocks of the host and of its domain controller are too far apart",
-			Check: event + "0xC0000133; w32tm /query /status",
+			Check:  event + "0xC0000133; w32tm /query /status",
+			Remedy: "w32tm /resync",
 		},
 	)
 }

@@ -93,15 +93,18 @@ var (
 	}
 	innerRefused = auth.Cause{
 		ID: "inner-mechanism", Text: "the host does not take the inner logon, or not its token",
-		Check: "try the other inner mechanism, NTLM or Kerberos",
+		Check:  "try the other inner mechanism, NTLM or Kerberos",
+		Remedy: "set Config.Inner to the one that works",
 	}
 	wrongLogon = auth.Cause{
 		ID: "wrong-password", Text: "user name or password of the inner logon is wrong, expired, or the account is locked or disabled",
-		Check: "see event 4625 in the host's log Security",
+		Check:  "see event 4625 in the host's log Security",
+		Remedy: "correct it before the next try: each one counts towards the lock-out of the account",
 	}
 	keyRefused = auth.Cause{
 		ID: "key-refused", Text: "the host did not find its own TLS key in our proof",
-		Check: "look for something that ends TLS between client and host",
+		Check:  "look for something that ends TLS between client and host",
+		Remedy: "reach the host without it",
 	}
 	ntlmRefused = auth.Cause{
 		ID: "ntlm-refused", Text: "the host refuses NTLM",
@@ -110,7 +113,8 @@ var (
 	}
 	wrongDelegated = auth.Cause{
 		ID: "wrong-delegated-password", Text: "domain, user name or password of the delegated credentials is wrong",
-		Check: "see event 4625 in the host's log Security",
+		Check:  "see event 4625 in the host's log Security",
+		Remedy: "correct Config.Credentials, which is what the host receives",
 	}
 	protectedUser = auth.Cause{
 		ID: "account-protected", Text: "the account is in Protected Users or marked sensitive, so it cannot be delegated",
@@ -119,6 +123,7 @@ var (
 	}
 	logonRight = auth.Cause{
 		ID: "logon-right", Text: "the account may not log on to the host this way",
-		Check: "see the host's user rights: Access this computer from the network, Allow log on locally",
+		Check:  "see the host's user rights: Access this computer from the network, Allow log on locally",
+		Remedy: "grant it both rights on the host",
 	}
 )

@@ -165,10 +165,12 @@ func serverCauses(spn string) []auth.Cause {
 		},
 		{
 			ID: "clock", Text: "the server's clock differs from the domain's by more than five minutes", Check: "w32tm /query /status",
+			Remedy: "w32tm /resync",
 		},
 		{
 			ID: "logon-right", Text: "the account may not log on to this host over the network",
-			Check: `the right "Access this computer from the network" and authentication policies of the host`,
+			Check:  `the right "Access this computer from the network" and authentication policies of the host`,
+			Remedy: `grant it that right on the host and take it out of "Deny access to this computer from the network"`,
 		},
 	}
 }
