@@ -386,18 +386,24 @@ func TestClockMovesAfterTheLogon(t *testing.T) {
 	}
 }
 
-// A cache may hold tickets of others, such as those of a user acted for: they are
-// not ours.
-func TestTicketsOfOthers(t *testing.T) {
+// A cache may hold tickets of others, such as those of a user acted for, and ones
+// that the KDC has yet to validate: they are not used.
+func TestTicketsThatAreNotUsed(t *testing.T) {
 	alice := Principal{Type: NTPrincipal, Parts: []string{"alice"}, Realm: "A.TEST"}
 	administrator := Principal{Type: NTPrincipal, Parts: []string{"administrator"}, Realm: "A.TEST"}
-	for _, owner := range []Principal{alice, administrator} {
-		ticket, err := Mint{Client: owner, Server: Service("HTTP", "host.a.test", "A.TEST"), ServiceKey: mustKey(t, AES256SHA1)}.Ticket()
+	for _, tc := range []struct {
+		owner Principal
+		flags uint32
+		good  bool
+	}{{alice, 0, true}, {administrator, 0, false}, {alice, FlagInvalid, false}} {
+		ticket, err := Mint{
+			Client: tc.owner, Server: Service("HTTP", "host.a.test", "A.TEST"), ServiceKey: mustKey(t, AES256SHA1), Flags: tc.flags,
+		}.Ticket()
 		require.NoError(t, err)
 		c, err := NewClient(ClientConfig{Principal: alice, Tickets: []*Ticket{ticket}})
 		require.NoError(t, err)
 		got, err := c.Ticket(t.Context(), testService)
-		if owner.Equal(alice) {
+		if tc.good {
 			require.NoError(t, err)
 			assert.Equal(t, alice, got.Client)
 		} else {
