@@ -2,13 +2,6 @@ package credssp_test
 
 import (
 	"context"
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/hmac"
-	"crypto/md5"
-	"crypto/rc4"
-	"crypto/sha1"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +12,7 @@ import (
 	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/auth/kerberos"
 	"github.com/winrmkit/winrmkit/credssp"
+	"github.com/winrmkit/winrmkit/internal/bench/bound"
 	"github.com/winrmkit/winrmkit/internal/krb5"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
@@ -56,9 +50,9 @@ func sealers(b *testing.B, h winrmtest.Handler, fn func(b *testing.B, c *winrm.C
 		server winrmtest.Mechanism
 		bare   func([]byte)
 	}{
-		{"NTLM", auth.NTLM(cred), negotiate(), bareRC4},
-		{"Kerberos", auth.Negotiate(kerb), accept, bareAES},
-		{"CredSSP", credssp.New(credssp.Config{Credentials: cred}), winrmtest.CredSSP(winrmtest.CredSSPOptions{}), bareGCM},
+		{"NTLM", auth.NTLM(cred), negotiate(), bound.RC4},
+		{"Kerberos", auth.Negotiate(kerb), accept, bound.AES},
+		{"CredSSP", credssp.New(credssp.Config{Credentials: cred}), winrmtest.CredSSP(winrmtest.CredSSPOptions{}), bound.GCM},
 	} {
 		b.Run(m.name, func(b *testing.B) {
 			s := winrmtest.NewUnstartedServer(h)
@@ -114,7 +108,7 @@ func BenchmarkStdout(b *testing.B) {
 					b.Fatal(err)
 				}
 			})
-			least.lap(func() { bound(size, bare) })
+			least.lap(func() { bound.Stream(size, bare) })
 		}
 		b.ReportMetric(0, "ns/op") // not shown: both together
 		b.ReportMetric(size/median(command.clock).Seconds()/1e6, "MB/s")
@@ -139,60 +133,6 @@ func (s *stopwatch) lap(fn func()) {
 func median(d []time.Duration) time.Duration {
 	slices.Sort(d)
 	return d[len(d)/2]
-}
-
-// bound does no more than it must for an output of this size.
-func bound(size int, bare func([]byte)) {
-	const piece = 370_000 // of output in one answer
-	plain, text := make([]byte, piece), make([]byte, base64.StdEncoding.EncodedLen(piece))
-	for ; size > 0; size -= piece {
-		base64.StdEncoding.Encode(text, plain)
-		bare(text)
-		if _, err := base64.StdEncoding.Decode(plain, text); err != nil {
-			panic(err) // what was sealed was not opened
-		}
-	}
-}
-
-// bareRC4 is NTLM's: RC4 and HMAC-MD5. The same key twice gives the text back.
-func bareRC4(text []byte) {
-	key := make([]byte, 16)
-	for range 2 {
-		c, _ := rc4.NewCipher(key)
-		mac := hmac.New(md5.New, key)
-		mac.Write(text)
-		mac.Sum(nil)
-		c.XORKeyStream(text, text)
-	}
-}
-
-// bareAES is that of aes256-cts-hmac-sha1-96.
-func bareAES(text []byte) {
-	block, _ := aes.NewCipher(make([]byte, 32))
-	whole := text[:len(text)/aes.BlockSize*aes.BlockSize]
-	for _, mode := range []cipher.BlockMode{
-		cipher.NewCBCEncrypter(block, make([]byte, aes.BlockSize)), cipher.NewCBCDecrypter(block, make([]byte, aes.BlockSize)),
-	} {
-		mac := hmac.New(sha1.New, make([]byte, 32))
-		mac.Write(text)
-		mac.Sum(nil)
-		mode.CryptBlocks(whole, whole)
-	}
-}
-
-// bareGCM is TLS's: AES-GCM, in records.
-func bareGCM(text []byte) {
-	const record = 16384
-	block, _ := aes.NewCipher(make([]byte, 16))
-	aead, _ := cipher.NewGCM(block)
-	nonce, sealed := make([]byte, aead.NonceSize()), make([]byte, 0, record+aead.Overhead())
-	for rest := text; len(rest) > 0; {
-		n := min(len(rest), record)
-		if _, err := aead.Open(rest[:0], nonce, aead.Seal(sealed, nonce, rest[:n], nil), nil); err != nil {
-			panic(err)
-		}
-		rest = rest[n:]
-	}
 }
 
 // BenchmarkWarmCommand is one short command on a client that is logged on.

@@ -100,8 +100,23 @@ func (g *group) crowd(b *testing.B, job crowdJob, hosts int) {
 			figures.add(g.section, g.row, unit, job.Contestant, v)
 		}
 		b.ReportMetric(float64(r.Descriptors), "descriptor-limit")
+		if job.Contestant == ours && hosts >= 1000 {
+			r.floors(b, hosts)
+		}
 		b.ReportMetric(0, "ns/op") // not shown: it has the start of the servers
 	})
+}
+
+// floors fails the benchmark where a host costs more than it may. With few hosts the
+// program itself is most of the memory.
+func (r crowdResult) floors(b *testing.B, hosts int) {
+	b.Helper()
+	if each := r.Idle / int64(hosts); each > 64<<10 {
+		b.Errorf("%d bytes of memory for each idle host", each)
+	}
+	if r.Goroutines > 2*hosts {
+		b.Errorf("%d goroutines for %d running commands", r.Goroutines, hosts)
+	}
 }
 
 const unitRunning = "KiB/running-host"

@@ -79,10 +79,10 @@ func BenchmarkDecodeReceive(b *testing.B) {
 		}
 		return expect(stdout.n+stderr.n, output)
 	})
-	// The floor of any decoder: the base64 alone.
+	// The bound of any decoder: the base64 alone.
 	plain := []byte(base64.StdEncoding.EncodeToString(make([]byte, output)))
 	decoded := make([]byte, output)
-	g.run(b, "base64-alone", size, func() error {
+	g.run(b, boundName, size, func() error {
 		n, err := base64.StdEncoding.Decode(decoded, plain)
 		return errors.Join(err, expect(int64(n), output))
 	})
