@@ -161,6 +161,10 @@ func (c *collector) rows(out *strings.Builder, section, row string, names []stri
 				continue
 			}
 			ratios := relative(mine.values, x.values, u.less)
+			if ratios == nil {
+				out.WriteString(" |") // ours is nothing at all
+				continue
+			}
 			if t := c.find(section, row, unitRatio, name); t != nil && (u.name == unitTime || u.name == unitRate) {
 				ratios = t.values
 			}
@@ -175,7 +179,8 @@ func (c *collector) rows(out *strings.Builder, section, row string, names []stri
 	return behind
 }
 
-// relative is how many times better than the other's our value is, run by run.
+// relative is how many times better than the other's our value is, run by run. It is
+// nil where ours is zero.
 func relative(mine, other []float64, less bool) []float64 {
 	var r []float64
 	for i := range min(len(mine), len(other)) {
@@ -183,15 +188,9 @@ func relative(mine, other []float64, less bool) []float64 {
 		if !less {
 			a, b = b, a
 		}
-		switch {
-		case b != 0:
+		if b != 0 {
 			r = append(r, a/b)
-		case a == 0:
-			r = append(r, 1)
 		}
-	}
-	if r == nil {
-		r = []float64{0}
 	}
 	return r
 }
