@@ -25,12 +25,11 @@ import (
 )
 
 const (
-	copySize    = 48 << 20
 	winrmcpSize = 128 << 10 // it would take minutes for more; its time is in proportion
 	remoteFile  = `C:\bench.bin`
 )
 
-// BenchmarkCopy copies a file to a host and back, over links with and without delay, all
+// BenchmarkCopy copies a file of 50 MB (or WINRMKIT_BENCH_MB) to a host and back, over links with and without delay, all
 // contestants over the same one: MB/s, exchanges for each MB, bytes on the wire for each
 // byte. Random bytes cannot be compressed; text can, which only we do.
 //
@@ -43,13 +42,14 @@ const (
 //
 // The ratio's x-time is for each byte.
 func BenchmarkCopy(b *testing.B) {
-	random := make([]byte, copySize)
+	size := int(megabytes(b, 50))
+	random := make([]byte, size)
 	_, _ = rand.NewChaCha8([32]byte{7}).Read(random)
 	var text bytes.Buffer
-	for n := 0; text.Len() < copySize; n++ {
+	for n := 0; text.Len() < size; n++ {
 		fmt.Fprintf(&text, "2024-01-01 12:%02d:%02d GET /pages/%d.html - 443 - 198.51.100.%d 200 0 0 %d\r\n", n/60%60, n%60, n*7919%10007, n%251, n*31%977)
 	}
-	for name, data := range map[string][]byte{"random": random, "text": text.Bytes()[:copySize]} {
+	for name, data := range map[string][]byte{"random": random, "text": text.Bytes()[:size]} {
 		for _, delay := range []string{"0ms", "20ms"} {
 			b.Run(name+"/"+delay, func(b *testing.B) { copies(b, data, delay) })
 		}

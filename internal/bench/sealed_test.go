@@ -40,14 +40,7 @@ func BenchmarkWarmCommandSealed(b *testing.B) {
 // BenchmarkStdoutSealed is a command with 20 MB of output, encrypted.
 // WINRMKIT_BENCH_MB makes it more.
 func BenchmarkStdoutSealed(b *testing.B) {
-	size := int64(20_000_000)
-	if s := os.Getenv("WINRMKIT_BENCH_MB"); s != "" {
-		mb, err := strconv.ParseInt(s, 10, 32)
-		if err != nil {
-			b.Fatal(err)
-		}
-		size = mb * 1_000_000
-	}
+	size := megabytes(b, 20)
 	t := startServer(b, "ntlm")
 	var g group
 	line := fmt.Sprintf("zeros %d", size)
@@ -58,6 +51,19 @@ func BenchmarkStdoutSealed(b *testing.B) {
 	g.run(b, "masterzen", size, func() error { return runMasterzen(shell, line, size) })
 	g.run(b, "bound", size, bound(size))
 	g.ratios(b, "winrmkit")
+}
+
+// megabytes is a size in bytes that WINRMKIT_BENCH_MB changes.
+func megabytes(b *testing.B, normal int64) int64 {
+	b.Helper()
+	if s := os.Getenv("WINRMKIT_BENCH_MB"); s != "" {
+		mb, err := strconv.ParseInt(s, 10, 32)
+		if err != nil {
+			b.Fatal(err)
+		}
+		normal = mb
+	}
+	return normal * 1_000_000
 }
 
 // bound is what both ends cannot do without, one after the other: base64, RC4
