@@ -434,7 +434,11 @@ func TestDefect11Context(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			defer cancel()
-			assert.Eventually(t, func() bool { return srv.Stats().Commands == 1 }, 20*time.Second, 5*time.Millisecond)
+			// A Receive is waiting, so the client knows that its command runs.
+			assert.Eventually(t, func() bool {
+				s := srv.Stats()
+				return s.Exchanges["Command"] == 1 && s.Operations == 1
+			}, 20*time.Second, 5*time.Millisecond)
 		})
 		within(t, 30*time.Second, func() {
 			code, err := client.RunWithContext(ctx, "wait", io.Discard, io.Discard)
