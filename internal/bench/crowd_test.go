@@ -52,7 +52,7 @@ var most = map[string]int{ours: 10_000, "masterzen": 100, "pywinrm": 1000, "pyps
 func BenchmarkHosts(b *testing.B) {
 	for _, hosts := range []int{1, 100, 1000, 10_000} {
 		b.Run(strconv.Itoa(hosts), func(b *testing.B) {
-			g := group{section: sectionHosts, row: fmt.Sprintf("%d hosts", hosts)}
+			g := group{section: sectionHosts, row: fmt.Sprintf("hosts: %d", hosts)}
 			g.crowd(b, crowdJob{Contestant: ours, Mechanism: "ntlm"}, hosts)
 			g.crowd(b, crowdJob{Contestant: "masterzen", Mechanism: "ntlm", Hooked: true}, hosts)
 			if *withPeers {
