@@ -35,7 +35,7 @@ type CredSSPStore interface {
 	Put(context.Context, CredSSPIntent) error
 	// Delete removes a note; one that is not there is no error.
 	Delete(ctx context.Context, id string) error
-	// List returns all notes.
+	// List returns all notes; with an error those that it could read.
 	List(context.Context) ([]CredSSPIntent, error)
 }
 
@@ -160,24 +160,30 @@ func (s *FileStore) List(context.Context) ([]CredSSPIntent, error) {
 		return nil, err
 	}
 	var list []CredSSPIntent
+	var bad error
 	for _, name := range files {
-		data, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // finished in between
+		in, err := s.read(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // finished in between
+		case err != nil:
+			bad = errors.Join(bad, fmt.Errorf("winrm: store: %w", err))
+		default:
+			list = append(list, in)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("winrm: store: %w", err)
-		}
-		var in CredSSPIntent
-		if err := json.Unmarshal(data, &in); err != nil || !hostscript.ValidID(in.ID) {
-			return nil, fmt.Errorf("winrm: store: %s is no note: %w", name, errors.Join(err, errNotValid(in.ID)))
-		}
-		if in.Running, err = s.running(in.ID); err != nil {
-			return nil, fmt.Errorf("winrm: store: %w", err)
-		}
-		list = append(list, in)
 	}
-	return list, nil
+	return list, bad
+}
+
+func (s *FileStore) read(name string) (in CredSSPIntent, err error) {
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return in, err
+	}
+	if err := json.Unmarshal(data, &in); err != nil || !hostscript.ValidID(in.ID) {
+		return in, fmt.Errorf("%s is no note: %w", name, errors.Join(err, errNotValid(in.ID)))
+	}
+	in.Running, err = s.running(in.ID)
+	return in, err
 }
 
 func errNotValid(id string) error {

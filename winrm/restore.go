@@ -29,31 +29,30 @@ type RestoredCredSSP struct {
 }
 
 // RestoreCredSSP finishes what [Client.WithCredSSP] could not, in a process that
-// was killed. It can be repeated: what is done is not done again.
+// was killed. It can be repeated: what is done is not done again. One lease that cannot
+// be ended, or one note that cannot be read, does not keep it from the others; the error
+// joins what went wrong, and then nothing is swept.
 func (c *Client) RestoreCredSSP(ctx context.Context, o RestoreOptions) (done []RestoredCredSSP, err error) {
 	running := map[string]bool{}
 	if o.Store != nil {
-		notes, err := o.Store.List(ctx)
-		if err != nil {
-			return nil, err
-		}
+		var notes []CredSSPIntent
+		notes, err = o.Store.List(ctx) // what can be read of them, with an error too
 		for _, in := range notes {
 			running[in.ID] = in.Running
 			if !in.abandoned(c.endpoint) {
 				continue
 			}
-			r, err := c.endLease(ctx, in.ID, in.Lease, time.Since(in.Created) < beginsWithin)
-			if err != nil {
-				return done, err
+			r, endErr := c.endLease(ctx, in.ID, in.Lease, time.Since(in.Created) < beginsWithin)
+			if endErr != nil {
+				err = errors.Join(err, endErr) // the others are to be ended all the same
+				continue
 			}
 			done = append(done, r)
-			if err := o.Store.Delete(ctx, in.ID); err != nil {
-				return done, err
-			}
+			err = errors.Join(err, o.Store.Delete(ctx, in.ID))
 		}
 	}
-	if !o.Sweep {
-		return done, nil
+	if !o.Sweep || err != nil { // a note that cannot be read may be of one that runs
+		return done, err
 	}
 	lines, err := c.script(ctx, hostscript.Call{Op: hostscript.OpLeases})
 	if err != nil {
@@ -70,7 +69,8 @@ func (c *Client) RestoreCredSSP(ctx context.Context, o RestoreOptions) (done []R
 		}
 		r, endErr := c.endLease(ctx, id, 0, false)
 		if endErr != nil {
-			return done, errors.Join(err, endErr)
+			err = errors.Join(err, endErr)
+			continue
 		}
 		done = append(done, r)
 	}

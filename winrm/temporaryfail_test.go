@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -261,4 +262,31 @@ func TestRestoreBeginsLate(t *testing.T) {
 		assert.Empty(t, srv.Tasks())
 		requireEmpty(t, notes)
 	})
+}
+
+// One note that cannot be read keeps nobody from the others, but from sweeping: it
+// may be that of a process that runs.
+func TestRestoreBesideBadNote(t *testing.T) {
+	srv := credSSPHost()
+	client, _ := startCredSSP(t, srv)
+	dir, id := t.TempDir(), strings.Repeat("cd", 16)
+	killed, err := winrm.NewFileStore(dir)
+	require.NoError(t, err)
+	require.NoError(t, killed.Put(t.Context(), winrm.CredSSPIntent{
+		ID: id, Endpoint: client.Endpoint(), Created: time.Now().Add(-time.Hour), Lease: time.Hour,
+	}))
+	require.NoError(t, killed.Abandon(id))
+	bad := filepath.Join(dir, "credssp-bad.json")
+	require.NoError(t, os.WriteFile(bad, []byte("{"), 0o600))
+
+	notes, err := winrm.NewFileStore(dir)
+	require.NoError(t, err)
+	done, err := client.RestoreCredSSP(t.Context(), winrm.RestoreOptions{Store: notes, Sweep: true})
+	require.ErrorContains(t, err, bad)
+	assert.Equal(t, []winrm.RestoredCredSSP{{ID: id, State: "gone"}}, done)
+	left, err := notes.List(t.Context())
+	require.Error(t, err)
+	assert.Empty(t, left, "the note of what was restored is gone")
+	require.NoError(t, os.Remove(bad))
+	requireEmpty(t, notes)
 }
