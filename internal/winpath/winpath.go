@@ -22,6 +22,9 @@ type Path struct {
 // short name less than files.
 const maxPlain = 247
 
+// maxPath is that of files, with the zero at its end.
+const maxPath = 260
+
 // Parse makes a path absolute, relative to dir, and clean. A path that begins
 // with a slash and no drive is taken for that of a host that is not Windows and
 // left as it is.
@@ -58,6 +61,15 @@ func Parse(dir, p string) Path {
 		out.Dir = root + strings.Join(append(names[:n-1:n-1], ""), `\`)
 	}
 	return out
+}
+
+// DirFor is the directory as a file with so long a name in it needs it.
+func (p Path) DirFor(name int) string {
+	if strings.HasPrefix(p.Dir, `\\?\`) || isForeign(p.Dir) || len(utf16.Encode([]rune(p.Dir)))+name < maxPath {
+		return p.Dir
+	}
+	root, names := split(p.Dir)
+	return long(root) + strings.Join(names, `\`)
 }
 
 // IsAbs reports whether a path has a drive, is a UNC path or, for other systems,
