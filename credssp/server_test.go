@@ -195,7 +195,7 @@ func TestParallel(t *testing.T) {
 	}
 	wait.Wait()
 	stats := s.Stats()
-	assert.LessOrEqual(t, stats.Logons, 4)
+	assert.LessOrEqual(t, stats.Logons, winrm.DefaultMaxConns)
 	assert.Equal(t, 1+stats.HandshakeLegs, stats.Exchanges[winrmtest.ActionLogon], "asked once")
 	assert.Equal(t, 5*stats.Logons, stats.HandshakeLegs)
 }

@@ -106,6 +106,8 @@ type stdinPump struct {
 	err     error // of the reader, not io.EOF
 	stopped bool
 
+	crowded bool // of the sender: more messages waited than there was room for
+
 	ctx    context.Context // of the Sends
 	cancel context.CancelFunc
 	ended  chan struct{} // closed when nothing is sent any more
@@ -177,7 +179,8 @@ func (p *stdinPump) next(spare []byte) (data []byte, sent []func(), end, ok bool
 	defer p.cond.Broadcast()
 	if p.r == nil {
 		data, sent = p.queue.take(p.room())
-		return data, sent, p.eof && len(p.queue.messages) == 0, true
+		p.crowded = len(p.queue.messages) > 0
+		return data, sent, p.eof && !p.crowded, true
 	}
 	data, end = p.buf, p.eof
 	p.buf = spare[:0]
@@ -247,7 +250,11 @@ func (p *stdinPump) sendAll(data []byte, end bool) error {
 		status, _ := errors.AsType[*wsman.StatusError](err)
 		switch code := faultCode(err); {
 		case err == nil:
-			p.ask(p.e.client.send.passed(p.overhead + n/3*4))
+			size := p.overhead + n/3*4
+			if p.crowded {
+				size = max(size, p.e.client.send.current()) // it would have been, but for whole messages
+			}
+			p.ask(p.e.client.send.passed(size))
 		case code == wsman.ErrTimedOut:
 			// The host may still be handing the bytes to the command. Sent
 			// again, they would arrive twice.

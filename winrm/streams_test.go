@@ -113,6 +113,26 @@ func TestStreamErrors(t *testing.T) {
 	assert.Equal(t, []string{`c:\f`}, d.Files())
 }
 
+// A file that grows, as a log does, is downloaded as long as it was in the beginning:
+// that is what the agent promises, and what it hashes.
+func TestGrowingFile(t *testing.T) {
+	t.Parallel()
+	_, d, client := files(t)
+	require.NoError(t, d.WriteFile(`C:\log`, []byte("0123456789")))
+	in, err := fileagent.AppendJSON(nil, fileagent.Query, &fileagent.Request{Op: fileagent.OpSum, Path: `C:\log`, Count: 4})
+	require.NoError(t, err)
+	in, err = fileagent.AppendJSON(in, fileagent.Query, &fileagent.Request{Op: fileagent.OpRead, Path: `C:\log`, Offset: 6, Count: 100})
+	require.NoError(t, err)
+	cmd := client.PowerShell(t.Context(), fileagent.Script)
+	cmd.Stdin = bytes.NewReader(in)
+	out, err := cmd.Output()
+	require.NoError(t, err)
+	for _, part := range []string{"0123", "6789"} {
+		assert.Contains(t, string(out), fmt.Sprintf("%x", sha256.Sum256([]byte(part))))
+	}
+	assert.Contains(t, string(out), "D\x04\x00\x00\x006789")
+}
+
 // An agent is told that something is written which is not, because another agent is
 // slower than thought. Frames as they would come then: the hash is right in the end.
 func TestKnownTooEarly(t *testing.T) {

@@ -71,8 +71,8 @@ type Request struct {
 
 	// Of read and sum.
 	Offset   int64 `json:"o,omitempty"`
-	Count    int64 `json:"c,omitempty"` // -1 to the end
-	Blocks   bool  `json:"b,omitempty"` // sum: of each block of the first Count bytes, instead of the file
+	Count    int64 `json:"c,omitempty"` // read: -1 to the end, wherever that is by then; sum: from the beginning
+	Blocks   bool  `json:"b,omitempty"` // sum: of each block of the first Count bytes, instead of all together
 	NoHash   bool  `json:"n,omitempty"`
 	Compress bool  `json:"z,omitempty"`
 
@@ -110,7 +110,7 @@ type Answer struct {
 	Entry
 	Entries []Entry `json:"e,omitempty"`
 	Offset  int64   `json:"o"`           // write: size of the part file
-	Hash    string  `json:"h,omitempty"` // read: of what was read; sum: of the file
+	Hash    string  `json:"h,omitempty"` // read: of what was read; sum
 	Info    *Entry  `json:"i,omitempty"` // read, sum
 
 	Version    int    `json:"v,omitempty"` // hello

@@ -118,6 +118,8 @@ function WkRead($q){
 		$e.s=$f.Length
 		WkReply 'L' @{i=$e}
 		$left=[long]$q.c
+		# What is appended from now on is not promised.
+		if($left -ge 0){$left=[Math]::Max([long]0,[Math]::Min($left,[long]$e.s-[long]$q.o))}
 		while($left -ne 0){
 			$w=$block
 			if($left -gt 0 -and $left -lt $w){$w=[int]$left}
@@ -149,7 +151,7 @@ function WkSum($q){
 			WkReply 'R' @{}
 		}else{
 			$sha=WkSha
-			WkUpTo $f $sha ([long]::MaxValue)
+			WkUpTo $f $sha ([long]$q.c)
 			WkReply 'R' @{i=$e;h=(WkHex $sha)}
 		}
 	}finally{$f.Close()}

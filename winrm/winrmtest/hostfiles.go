@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"hash"
 	"io"
-	"math"
 	"strings"
 	"time"
 
@@ -251,7 +250,7 @@ func (a *agent) sum(q *fileagent.Request) error {
 		return a.reply(fileagent.Reply, struct{}{})
 	}
 	h := sha256.New()
-	a.upTo(h, n, 0, math.MaxInt64)
+	a.upTo(h, n, 0, q.Count)
 	return a.reply(fileagent.Reply, fileagent.Answer{Info: &info, Hash: sum(h)})
 }
 
@@ -266,7 +265,11 @@ func (a *agent) read(q *fileagent.Request) error {
 		return err
 	}
 	buf := make([]byte, fileagent.BlockSize)
-	for left := q.Count; left != 0; {
+	left := q.Count
+	if left >= 0 { // what is appended from now on is not promised
+		left = max(0, min(left, info.Size-off))
+	}
+	for left != 0 {
 		w := len(buf)
 		if left > 0 {
 			w = int(min(int64(w), left))
