@@ -234,6 +234,21 @@ func TestFileErrorClasses(t *testing.T) {
 	}
 }
 
+// Where paths begin that are not whole.
+func TestRelativePaths(t *testing.T) {
+	t.Parallel()
+	_, d, client := files(t)
+	src := local(t, "f", []byte("x"))
+	home := `c:\users\` + strings.ToLower(winrmtest.DefaultUser)
+	for path, want := range map[string]string{
+		`f1`: home + `\f1`, `.\`: home + `\f`, `\f2`: `c:\f2`, `\`: `c:\f`, `C:/f3`: `c:\f3`, `..\f4`: `c:\users\f4`,
+	} {
+		_, err := client.Upload(t.Context(), src, path, nil)
+		require.NoError(t, err, path)
+		assert.Contains(t, d.Files(), want)
+	}
+}
+
 // A path just short enough for Windows, with a part file beside it that is not.
 func TestLongPart(t *testing.T) {
 	t.Parallel()

@@ -73,10 +73,13 @@ func (p Path) DirFor(name int) string {
 }
 
 // IsAbs reports whether a path has a drive, is a UNC path or, for other systems,
-// begins with a slash.
+// begins with a slash. One that begins with a backslash lacks the drive.
 func IsAbs(p string) bool {
+	if isForeign(p) {
+		return true
+	}
 	p = strings.ReplaceAll(p, "/", `\`)
-	return strings.HasPrefix(p, `\`) || len(p) > 2 && p[1] == ':' && isLetter(p[0]) && p[2] == '\\'
+	return strings.HasPrefix(p, `\\`) || len(p) > 2 && p[1] == ':' && isLetter(p[0]) && p[2] == '\\'
 }
 
 func isForeign(p string) bool { return strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "//") }

@@ -39,6 +39,15 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, `\\srv\s\x`, winpath.Plain(`\\?\UNC\srv\s\x`))
 }
 
+func TestIsAbs(t *testing.T) {
+	for _, p := range []string{`C:\`, `c:/x`, `\\srv\s`, `//srv/s`, `\\?\C:\x`, `/srv`} {
+		assert.True(t, winpath.IsAbs(p), p)
+	}
+	for _, p := range []string{``, `x`, `.`, `C:`, `C:x`, `\x`, `x\y`, `1:\x`} {
+		assert.False(t, winpath.IsAbs(p), p)
+	}
+}
+
 func TestDirFor(t *testing.T) {
 	deep := `C:` + strings.Repeat(`\0123456789`, 20) + `\` // 223 characters
 	for _, c := range []struct {
