@@ -301,19 +301,28 @@ func (a *fileAgent) resolve(name string) (winpath.Path, error) {
 	if winpath.IsAbs(name) {
 		return winpath.Parse("", name), nil
 	}
-	if a.home == "" {
-		if err := a.query(&fileagent.Request{Op: fileagent.OpHello}); err != nil {
-			return winpath.Path{}, err
-		}
-		_, content, err := a.next("start", name)
-		if err != nil {
-			return winpath.Path{}, err
-		}
-		var hello fileagent.Answer
-		if err := a.answer(content, &hello); err != nil {
-			return winpath.Path{}, err
-		}
-		a.home = hello.Dir
+	if err := a.hello(name); err != nil {
+		return winpath.Path{}, err
 	}
 	return winpath.Parse(a.home, name), nil
+}
+
+// hello waits until the agent runs, if it has not been heard of yet.
+func (a *fileAgent) hello(name string) error {
+	if a.home != "" {
+		return nil
+	}
+	if err := a.query(&fileagent.Request{Op: fileagent.OpHello}); err != nil {
+		return err
+	}
+	_, content, err := a.next("start", name)
+	if err != nil {
+		return err
+	}
+	var hello fileagent.Answer
+	if err := a.answer(content, &hello); err != nil {
+		return err
+	}
+	a.home = hello.Dir
+	return nil
 }

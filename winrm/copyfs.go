@@ -26,6 +26,9 @@ func (c *Client) CopyFS(ctx context.Context, dst string, fsys fs.FS, opt *CopyOp
 	if opt.Source != nil || opt.Target != nil {
 		return errors.New("winrm: CopyFS takes no Source or Target")
 	}
+	own := *opt
+	own.Progress = inTurn(opt.Progress) // one file is done while the next one is under way
+	opt = &own
 	return c.withAgent(ctx, dst, func(a *fileAgent, p winpath.Path) error {
 		t := &treeCopy{a: a, ctx: ctx, fsys: fsys, opt: opt, root: p.Full, pending: make(chan pendingReply, maxPending), ended: make(chan struct{})}
 		a.client.goTask(t.replies)
@@ -182,6 +185,7 @@ func (t *treeCopy) large(s *source, p winpath.Path) error {
 	if t.failed.Load() {
 		return fs.SkipAll
 	}
+	defer s.progress.end()
 	_, err := t.a.upload(t.ctx, s, p)
 	return err
 }

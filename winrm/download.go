@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 
@@ -63,9 +64,10 @@ type download struct {
 	result   *CopyResult
 
 	// Of a download to a file.
-	part *os.File
-	todo *pieces
-	want atomic.Pointer[string] // the hash that the host has computed
+	part  *os.File
+	alone bool // the part file is of no use to later downloads
+	todo  *pieces
+	want  atomic.Pointer[string] // the hash that the host has computed
 }
 
 // toTarget copies in order, to a writer.
@@ -77,6 +79,7 @@ func (d *download) toTarget(context.Context) error {
 		return err
 	}
 	d.progress = newProgress(d.src, d.info.Size(), d.opt.Progress)
+	defer d.progress.end()
 	h := sha256.New()
 	size := int64(0)
 	want, err := d.a.receive(func(p []byte) error {
@@ -140,14 +143,17 @@ func (d *download) verify(h hash.Hash, want string, size int64) error {
 	return nil
 }
 
-// finish puts the part file in the place of the target.
+// finish puts the part file in the place of the target. Where that is possible, it
+// stays locked until then.
 func (d *download) finish() error {
 	name := d.part.Name()
 	if err := d.part.Sync(); err != nil {
 		return err
 	}
-	if err := d.part.Close(); err != nil {
-		return err
+	if runtime.GOOS == "windows" {
+		if err := d.part.Close(); err != nil {
+			return err
+		}
 	}
 	if !d.opt.NoTimes {
 		if t := d.info.ModTime(); t.Unix() > 0 {

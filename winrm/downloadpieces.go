@@ -2,6 +2,7 @@ package winrm
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -19,7 +20,14 @@ func (d *download) toPart(ctx context.Context) error {
 	if err := d.openPart(); err != nil {
 		return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
 	}
-	defer d.part.Close() //nolint:errcheck // closed with its error checked on success
+	defer d.part.Close() //nolint:errcheck // it was synced with its error checked on success
+	if d.alone {
+		defer func() {
+			if d.result == nil {
+				d.drop()
+			}
+		}()
+	}
 	left, err := d.part.Seek(0, io.SeekEnd)
 	if err != nil {
 		return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
@@ -31,12 +39,13 @@ func (d *download) toPart(ctx context.Context) error {
 	}
 	if err != nil {
 		if left == 0 {
-			_ = os.Remove(d.part.Name()) // nothing in it
+			d.drop() // nothing in it
 		}
 		return err
 	}
 	size := d.info.Size()
 	d.progress = newProgress(d.src, size, d.opt.Progress)
+	defer d.progress.end()
 	var first *piece
 	if left == 0 {
 		d.todo = newPieces(size)
@@ -51,12 +60,22 @@ func (d *download) toPart(ctx context.Context) error {
 	}
 	err = d.verify(h, *d.want.Load(), size)
 	if errors.Is(err, ErrChecksum) {
-		_ = os.Remove(d.part.Name())
+		d.drop()
 	}
 	return err
 }
 
-// openPart opens the part file.
+// drop removes the part file.
+func (d *download) drop() {
+	if os.Remove(d.part.Name()) != nil { // Windows wants it closed
+		_ = d.part.Close()
+		_ = os.Remove(d.part.Name())
+	}
+}
+
+// openPart opens the part file and locks it. While another download to the same file
+// has it, this one begins anew in one of its own: two in one file could end in a
+// mixture.
 func (d *download) openPart() error {
 	if info, err := os.Stat(d.dst); err == nil && info.IsDir() {
 		return &os.PathError{Op: "write", Path: d.dst, Err: errors.New("is a directory")}
@@ -65,12 +84,47 @@ func (d *download) openPart() error {
 	if err != nil {
 		return err
 	}
-	flags := os.O_RDWR | os.O_CREATE
-	if d.opt.NoResume {
-		flags |= os.O_TRUNC
+	path := filepath.Join(filepath.Dir(abs), partKey(abs))
+	var held bool
+	switch d.part, held, err = lockPart(path + ".part"); {
+	case held:
+		d.alone = true
+		d.part, err = os.OpenFile(path+"-"+rand.Text()[:8]+".part", os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+		return err
+	case err == nil && d.opt.NoResume:
+		return d.part.Truncate(0)
 	}
-	d.part, err = os.OpenFile(filepath.Join(filepath.Dir(abs), partKey(abs)+".part"), flags, 0o666)
 	return err
+}
+
+// lockPart opens a part file, and locks it where locks are to be had. held says that
+// another download has it.
+func lockPart(path string) (f *os.File, held bool, err error) {
+	const tries = 10
+	for range tries {
+		plain, openErr := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666) // with the permissions that it is to have
+		if openErr == nil {
+			_ = plain.Close()
+		}
+		f, held, err = lockFile(path)
+		switch {
+		case held:
+			return nil, true, nil
+		case err != nil && openErr != nil:
+			return nil, false, openErr
+		case err != nil: // no locks in this file system
+			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+			return f, false, err
+		}
+		// Has it become the target of another download meanwhile?
+		mine, err := f.Stat()
+		there, gone := os.Stat(path)
+		if err == nil && gone == nil && os.SameFile(mine, there) {
+			return f, false, nil
+		}
+		_ = f.Close()
+	}
+	return nil, true, nil
 }
 
 // compare finds out which blocks an earlier download has left.

@@ -51,15 +51,25 @@ var codeClasses = map[uint32]error{
 	0x80070017: ErrChecksum,      // ERROR_CRC
 	0x80070020: ErrInUse,         // ERROR_SHARING_VIOLATION
 	0x80070021: ErrInUse,         // ERROR_LOCK_VIOLATION
+	0x80070497: ErrInUse,         // ERROR_UNABLE_TO_REMOVE_REPLACED
+	0x800704C8: ErrInUse,         // ERROR_USER_MAPPED_FILE
 	0x80070027: ErrDiskFull,      // ERROR_HANDLE_DISK_FULL
 	0x80070070: ErrDiskFull,      // ERROR_DISK_FULL
+	0x8007050F: ErrDiskFull,      // ERROR_DISK_QUOTA_EXCEEDED
 	0x8007007B: ErrInvalidName,   // ERROR_INVALID_NAME
 	0x800700CE: ErrInvalidName,   // ERROR_FILENAME_EXCED_RANGE
 }
 
+// nameTypes are exceptions that .NET Framework throws for the sake of a path, before
+// Windows has seen it.
+var nameTypes = map[string]bool{"System.ArgumentException": true, "System.NotSupportedException": true}
+
 // Is reports whether the code is of the class of target.
 func (e *FileError) Is(target error) bool {
 	class, ok := codeClasses[e.Code]
+	if !ok && nameTypes[e.Type] {
+		class, ok = ErrInvalidName, true
+	}
 	return ok && class == target
 }
 
@@ -190,8 +200,8 @@ func (c *Client) Remove(ctx context.Context, name string) error {
 	return err
 }
 
-// RemoveAll removes a file or a directory of the host with all that it contains.
-// It is no error if there is none.
+// RemoveAll removes a file or a directory of the host with all that it contains,
+// read-only or not. It is no error if there is none.
 func (c *Client) RemoveAll(ctx context.Context, name string) error {
 	_, err := c.simple(ctx, "remove", name, fileagent.Request{Op: fileagent.OpRemove, Recursive: true})
 	if errors.Is(err, fs.ErrNotExist) {

@@ -210,6 +210,62 @@ func TestFileErrors(t *testing.T) {
 	assert.Empty(t, d.Files())
 }
 
+// Codes and exceptions as .NET has them.
+func TestFileErrorClasses(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		code      uint32
+		exception string
+		want      error
+	}{
+		{0x80070057, "System.ArgumentException", winrm.ErrInvalidName},     // "Illegal characters in path."
+		{0x80131515, "System.NotSupportedException", winrm.ErrInvalidName}, // "The given path's format is not supported."
+		{0x800700CE, "System.IO.PathTooLongException", winrm.ErrInvalidName},
+		{0x8007050F, "System.IO.IOException", winrm.ErrDiskFull},
+		{0x80070497, "System.IO.IOException", winrm.ErrInUse}, // "Unable to remove the file to be replaced."
+		{0x800704C8, "System.IO.IOException", winrm.ErrInUse},
+		{0x80070005, "System.UnauthorizedAccessException", fs.ErrPermission},
+		{0x80131620, "System.IO.IOException", nil},
+	} {
+		err := &winrm.FileError{Code: c.code, Type: c.exception}
+		for _, class := range []error{winrm.ErrInvalidName, winrm.ErrDiskFull, winrm.ErrInUse, winrm.ErrChecksum, fs.ErrPermission, fs.ErrNotExist, fs.ErrExist} {
+			assert.Equal(t, class == c.want, errors.Is(err, class), "%08X %v", c.code, class)
+		}
+	}
+}
+
+// Where paths begin that are not whole.
+func TestRelativePaths(t *testing.T) {
+	t.Parallel()
+	_, d, client := files(t)
+	src := local(t, "f", []byte("x"))
+	home := `c:\users\` + strings.ToLower(winrmtest.DefaultUser)
+	for path, want := range map[string]string{
+		`f1`: home + `\f1`, `.\`: home + `\f`, `\f2`: `c:\f2`, `\`: `c:\f`, `C:/f3`: `c:\f3`, `..\f4`: `c:\users\f4`,
+	} {
+		_, err := client.Upload(t.Context(), src, path, nil)
+		require.NoError(t, err, path)
+		assert.Contains(t, d.Files(), want)
+	}
+}
+
+// A path just short enough for Windows, with a part file beside it that is not.
+func TestLongPart(t *testing.T) {
+	t.Parallel()
+	_, d, client := files(t)
+	dir := `C:` + strings.Repeat(`\0123456789`, 21) + `\`
+	require.NoError(t, client.MkdirAll(t.Context(), dir))
+	for _, size := range []int{100, 2 << 20} {
+		data := random(t, size)
+		_, err := client.Upload(t.Context(), local(t, "f", data), dir+"f", nil)
+		require.NoError(t, err)
+		got, err := d.ReadFile(dir + "f")
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(data, got))
+		assert.Len(t, d.Files(), 1)
+	}
+}
+
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	_, d, client := files(t)

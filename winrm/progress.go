@@ -14,6 +14,7 @@ type progress struct {
 	p     CopyProgress
 	told  time.Time
 	count int64 // bytes
+	ended bool  // nothing is told any more
 }
 
 const progressEvery = 100 * time.Millisecond
@@ -33,7 +34,7 @@ func (p *progress) add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count += n
-	if p.fn != nil && !p.p.Done && time.Since(p.told) >= progressEvery {
+	if p.fn != nil && !p.ended && time.Since(p.told) >= progressEvery {
 		p.tell()
 	}
 }
@@ -42,9 +43,29 @@ func (p *progress) add(n int64) {
 func (p *progress) done(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.count, p.p.Done = n, true
+	p.count, p.p.Done, p.ended = n, true, true
 	if p.fn != nil {
 		p.tell()
+	}
+}
+
+// end lets nothing be told after it, whatever other goroutines are still about.
+func (p *progress) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+}
+
+// inTurn is a function of CopyOptions.Progress for several copies at once.
+func inTurn(fn func(CopyProgress)) func(CopyProgress) {
+	if fn == nil {
+		return nil
+	}
+	var mu sync.Mutex
+	return func(p CopyProgress) {
+		mu.Lock()
+		defer mu.Unlock()
+		fn(p)
 	}
 }
 

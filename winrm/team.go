@@ -2,7 +2,6 @@ package winrm
 
 import (
 	"context"
-	"errors"
 	"sync"
 )
 
@@ -23,9 +22,6 @@ type team struct {
 	closed bool
 	err    error
 }
-
-// errNotNeeded is what a helper returns that has done nothing.
-var errNotNeeded = errors.New("winrm: a helper that was not needed")
 
 func (c *Client) newTeam(ctx context.Context, failed func()) *team {
 	t := &team{c: c, ctx: ctx, failed: failed}
@@ -81,7 +77,7 @@ func (t *team) help(prepare func(*fileAgent) error, work func(*fileAgent) error)
 			return err
 		}
 		if joined = t.join(); !joined {
-			return &localError{err: errNotNeeded}
+			return nil
 		}
 		return work(a)
 	})

@@ -42,6 +42,7 @@ func (c *Client) Upload(ctx context.Context, src, dst string, opt *CopyOptions) 
 		return nil, err
 	}
 	defer s.close()
+	defer s.progress.end()
 	if strings.HasSuffix(dst, `\`) || strings.HasSuffix(dst, "/") {
 		dst += base(src)
 	}
@@ -116,8 +117,9 @@ func partKey(full string) string {
 
 // request is the request to write a file.
 func (s *source) request(p winpath.Path) *fileagent.Request {
+	key, unique := partKey(p.Full), rand.Text()[:8]
 	q := &fileagent.Request{
-		Op: fileagent.OpWrite, Path: p.Full, Dir: p.Dir, Key: partKey(p.Full), Unique: rand.Text()[:8],
+		Op: fileagent.OpWrite, Path: p.Full, Dir: p.DirFor(len(key + "-" + unique + ".part")), Key: key, Unique: unique,
 		Size: s.size, Modified: ticks(s.modified), ReadOnly: s.readOnly, Recursive: s.at != nil, Anew: s.opt.NoResume,
 	}
 	if s.size >= 0 {

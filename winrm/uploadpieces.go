@@ -50,7 +50,7 @@ func (a *fileAgent) uploadPieces(ctx context.Context, s *source, p winpath.Path)
 		u.todo.halt() // it replies early only if it fails
 	})
 	t := a.client.newTeam(ctx, u.todo.halt)
-	t.recruit(a.client.helpers(s.opt, u.todo.left()), u.join, u.help)
+	t.recruit(a.client.helpers(s.opt, u.todo.left()), u.ready, u.help)
 	err := u.stream(a)
 	helped := t.wait()
 	select {
@@ -240,6 +240,16 @@ func (u *pieceUpload) unheard(a *fileAgent, err error) error {
 	return err
 }
 
+// ready waits until a helper can begin at once. It does not join yet: the upload does
+// not wait for those that are not ready, and it could not end while one that nobody
+// knows of has the part file open.
+func (u *pieceUpload) ready(a *fileAgent) error {
+	a.spent = true
+	err := a.hello(u.path)
+	a.spent = err != nil
+	return err
+}
+
 // join makes an agent a helper.
 func (u *pieceUpload) join(a *fileAgent) error {
 	a.spent = true // until it has come through
@@ -252,6 +262,10 @@ func (u *pieceUpload) join(a *fileAgent) error {
 
 // help is what a helper does.
 func (u *pieceUpload) help(a *fileAgent) error {
+	if err := u.join(a); err != nil {
+		a.client.cfg.Logger.Debug("winrm: copy goes on without a further stream", "error", err)
+		return nil
+	}
 	if err := u.stream(a); err != nil {
 		return err
 	}

@@ -6,11 +6,12 @@
 //	wincp -r srv1 -u CORP\anna ':C:\Windows\System32\drivers\etc\hosts' .
 //	mysqldump db | wincp -r srv1 -u CORP\anna - ':C:\Backup\db.sql'
 //
-// What was interrupted, even by the end of the process, goes on where it was when the
-// same command is given again. Large files go over several streams at once, which a link with a long delay
-// needs.
-// Every file is verified by its SHA-256. On a terminal a line shows how far the
-// copy is; otherwise there is a line a file. "-" is the standard input or output.
+// A relative path on the host, and none at all, begin in the user's profile. What was
+// interrupted, even by the end of the process, goes on where it was when the same
+// command is given again. Large files go over several streams at once, which a link
+// with a long delay needs. Every file is verified by its SHA-256. On a terminal a line
+// shows how far the copy is; otherwise there is a line a file. "-" is the standard
+// input or output.
 //
 // Without -r the host is a demo inside this process, which forgets its files at
 // the end.
@@ -58,6 +59,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 2
 	case set.NArg() < 2:
 		set.Usage()
+		return 2
+	case c.opt.Streams < 0:
+		fmt.Fprintf(stderr, "wincp: -streams %d: there have to be some (0: as many as usual)\n", c.opt.Streams)
 		return 2
 	}
 	sources, dst := set.Args()[:set.NArg()-1], set.Arg(set.NArg()-1)
@@ -109,8 +113,11 @@ func check(sources []string, dst string) error {
 			return fmt.Errorf("%s: flags come before the files (a file of this name is ./%s)", p, p)
 		}
 	}
-	_, up := remote(dst)
+	to, up := remote(dst)
 	for _, src := range sources {
+		if src == "-" && up && (to == "" || endsWithSeparator(to)) {
+			return fmt.Errorf("%s: the standard input has no name: the target needs one", dst)
+		}
 		if _, down := remote(src); up == down {
 			return fmt.Errorf("one of %s and %s has to be on the host and begin with a colon", src, dst)
 		}
@@ -131,15 +138,23 @@ type copier struct {
 // remote reports whether a path is on the host, and takes the colon off.
 func remote(p string) (string, bool) { return strings.CutPrefix(p, ":") }
 
+// orHome is the path, or the user's profile if there is none, as with scp.
+func orHome(p string) string {
+	if p == "" {
+		return "."
+	}
+	return p
+}
+
 func (c *copier) all(ctx context.Context, sources []string, dst string) error {
 	to, up := remote(dst)
 	for _, src := range sources {
 		from, _ := remote(src)
 		var err error
 		if up {
-			err = c.up(ctx, src, to, len(sources) > 1)
+			err = c.up(ctx, src, orHome(to), len(sources) > 1)
 		} else {
-			err = c.down(ctx, from, dst, len(sources) > 1)
+			err = c.down(ctx, orHome(from), dst, len(sources) > 1)
 		}
 		if err != nil {
 			return err

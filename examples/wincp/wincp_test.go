@@ -55,6 +55,10 @@ func TestFiles(t *testing.T) {
 	require.Zero(t, code, stderr)
 	assert.Equal(t, "from the pipe", stdout)
 
+	_, stderr, code = w.run("", "-q", file, ":")
+	require.Zero(t, code, stderr)
+	assert.Contains(t, strings.Join(w.d.Files(), " "), `c:\users\`)
+
 	back := t.TempDir()
 	_, stderr, code = w.run("", `:C:\a b.txt`, `:C:\piped`, back)
 	require.Zero(t, code, stderr)
@@ -64,7 +68,7 @@ func TestFiles(t *testing.T) {
 	assert.FileExists(t, filepath.Join(back, "piped"))
 
 	for _, args := range [][]string{
-		{`:C:\none`, back}, {file, "local"}, {file, `:C:\`, "-R"}, {"-R", `:C:\`, file, "-q", "x"}, {`:C:\a b.txt`, `:C:\x`}, {dir, `:C:\x`}, {file, `:C:\none\x\`}, {file}, {"-wrong"},
+		{`:C:\none`, back}, {file, "local"}, {file, `:C:\`, "-R"}, {"-R", `:C:\`, file, "-q", "x"}, {`:C:\a b.txt`, `:C:\x`}, {dir, `:C:\x`}, {file, `:C:\none\x\`}, {file}, {"-wrong"}, {"-", ":"}, {"-", `:C:\`}, {"-streams", "-1", file, ":x"},
 	} {
 		_, stderr, code = w.run("", args...)
 		assert.NotZero(t, code, args)

@@ -202,7 +202,11 @@ func (g *group) rates(b *testing.B) {
 // collected.
 func compare(b *testing.B, other, base func() error) float64 {
 	b.Helper()
-	const most, limit = 100, time.Second
+	const most = 100
+	limit := time.Second
+	if testing.Short() {
+		limit = 100 * time.Millisecond
+	}
 	var slow, fast []time.Duration
 	began := time.Now()
 	for len(fast) < most && time.Since(began) < limit {

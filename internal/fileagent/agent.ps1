@@ -9,6 +9,10 @@ $head=New-Object byte[] 5
 $buf=New-Object byte[] ($piece+16)
 $big=New-Object byte[] ($piece+5)
 $st=@{n=0;known=0}
+# Codes of Windows: a full disk or quota; Replace that may have lost the old file; what may pass.
+$full=39,112,1295
+$lost=1176,1177
+$busy=5,32,1175,1176,1177
 
 function WkFill($b,$n){
 	$o=0
@@ -90,6 +94,8 @@ function WkInfo($p){
 	if([int][IO.File]::GetAttributes($p) -band 16){[IO.DirectoryInfo]$p}else{[IO.FileInfo]$p}
 }
 function WkFail($code,$text){throw (New-Object IO.IOException $text,$code)}
+# Sets attributes, also those that this .NET has no names for: a cast refuses them.
+function WkMark($p,$a){[IO.File]::SetAttributes($p,[Enum]::ToObject([IO.FileAttributes],$a))}
 
 function WkHello($q){
 	WkReply 'R' @{v=2;ps="$($PSVersionTable.PSVersion)";d=[Environment]::CurrentDirectory;t=[IO.Path]::GetTempPath()}
@@ -171,6 +177,7 @@ function WkPart($q,$part){
 					try{
 						$f=[IO.File]::Open($part,[IO.FileMode]::CreateNew,[IO.FileAccess]::ReadWrite,[IO.FileShare]7)
 						$s.CopyTo($f)
+						$f.Flush()
 					}finally{$s.Close()}
 				}catch{if(-not $f){throw}}
 			}
@@ -206,6 +213,19 @@ function WkJoin($q){
 	}finally{$f.Close()}
 	WkReply 'R' @{}
 }
+# Puts a file in the place of another one. Replace may lose the old one when it fails; what then
+# has to follow is Move. Scanners of viruses and indexers open new files for a moment.
+function WkPlace($part,$to){
+	for($i=1;;$i++){
+		try{
+			if([IO.File]::Exists($to)){[IO.File]::Replace($part,$to,[NullString]::Value)}else{[IO.File]::Move($part,$to)}
+			return
+		}catch{
+			if($i -ge 5 -or $busy -notcontains ((WkCode $_) -band 65535)){throw}
+			Start-Sleep -Milliseconds 200
+		}
+	}
+}
 function WkWrite($q){
 	$part=$q.d+$q.k+'-'+$q.u+'.part'
 	$keep=$false
@@ -218,7 +238,11 @@ function WkWrite($q){
 		$sha=WkSha
 		$o=$f.Length
 		if($q.s -ge 0 -and $o -gt $q.s){$o=[long]$q.s;$f.SetLength($o)}
-		if($q.v){$free=([IO.DriveInfo]$q.v).AvailableFreeSpace;if($q.s-$o -gt $free){WkFail -2147024784 "Only $free bytes are free, $($q.s-$o) are needed."}}
+		if($q.v -and $q.s-$o -gt ([IO.DriveInfo]$q.v).AvailableFreeSpace){
+			# Unless the directory is on another volume, mounted there: an attempt tells.
+			$f.SetLength([long]$q.s)
+			$f.SetLength($o)
+		}
 		if($q.r){
 			$g=WkOpen $part
 			WkSums $g $o
@@ -264,13 +288,14 @@ function WkWrite($q){
 		$f.Close()
 		$time=New-Object DateTime ([long]$q.m),([DateTimeKind]::Utc)
 		if($q.m){[IO.File]::SetLastWriteTimeUtc($part,$time)}
-		if([IO.File]::Exists($q.p)){[IO.File]::Replace($part,$q.p,[NullString]::Value)}else{[IO.File]::Move($part,$q.p)}
+		WkPlace $part $q.p
 		$keep=$true
-		if($q.m){[IO.File]::SetLastWriteTimeUtc($q.p,$time)}
-		if($q.a){[IO.File]::SetAttributes($q.p,[IO.FileAttributes]([int][IO.File]::GetAttributes($q.p) -bor 1))}
+		if($q.m){try{[IO.File]::SetLastWriteTimeUtc($q.p,$time)}catch{}}
+		if($q.a){WkMark $q.p ([int][IO.File]::GetAttributes($q.p) -bor 1)}
 		WkReply 'R' (WkEntry ([IO.FileInfo]$q.p))
 	}catch{
-		if(((WkCode $_) -band 65535) -eq 112){$keep=$false}
+		$c=(WkCode $_) -band 65535
+		if($full -contains $c){$keep=$false}elseif($lost -contains $c){$keep=$true}
 		throw
 	}finally{
 		if($g){$g.Close()}
@@ -281,20 +306,36 @@ function WkWrite($q){
 function WkMkdir($q){
 	if(-not $q.r){
 		if([IO.Directory]::Exists($q.p) -or [IO.File]::Exists($q.p)){WkFail -2147024713 'It exists.'}
-		[void][IO.File]::GetAttributes($q.d)
+		if($q.d){[void][IO.File]::GetAttributes($q.d)}
 	}elseif([IO.File]::Exists($q.p)){WkFail -2147024713 'There is a file of this name.'}
 	[void][IO.Directory]::CreateDirectory($q.p)
 	WkReply 'R' (WkEntry (WkInfo $q.p))
 }
+# Removes a directory with all that it contains, and of a link to one only the link.
+function WkWipe($p,$a){
+	if($a -band 1){WkMark $p ($a -band -2)}
+	if($a -band 16){
+		if(-not ($a -band 1024)){
+			foreach($i in ([IO.DirectoryInfo]$p).GetFileSystemInfos()){WkWipe ([IO.Path]::Combine($p,$i.Name)) ([int]$i.Attributes)}
+		}
+		[IO.Directory]::Delete($p,$false)
+	}else{[IO.File]::Delete($p)}
+}
 function WkRemove($q){
 	$a=[int][IO.File]::GetAttributes($q.p)
-	if($a -band 1){[IO.File]::SetAttributes($q.p,[IO.FileAttributes]($a -band -2))}
-	if($a -band 16){[IO.Directory]::Delete($q.p,[bool]$q.r)}else{[IO.File]::Delete($q.p)}
+	try{
+		if($a -band 1){WkMark $q.p ($a -band -2)}
+		if($a -band 16){[IO.Directory]::Delete($q.p,[bool]$q.r)}else{[IO.File]::Delete($q.p)}
+	}catch{
+		# Perhaps something in it is read-only.
+		if(-not $q.r -or ((WkCode $_) -band 65535) -ne 5){throw}
+		WkWipe $q.p $a
+	}
 	WkReply 'R' @{}
 }
 function WkCause($e){
 	$x=$e.Exception
-	while($x.InnerException -and $x -is [Management.Automation.RuntimeException]){$x=$x.InnerException}
+	while($x.InnerException -and ($x -is [Management.Automation.IContainsErrorRecord] -or $x -is [Reflection.TargetInvocationException])){$x=$x.InnerException}
 	$x
 }
 function WkCode($e){[Runtime.InteropServices.Marshal]::GetHRForException((WkCause $e))}

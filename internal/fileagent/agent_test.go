@@ -77,6 +77,7 @@ func TestScript(t *testing.T) {
 	for _, m := range regexp.MustCompile(`\bWk\w+`).FindAllString(s, -1) {
 		assert.True(t, defined[m], m)
 	}
+	assert.NotContains(t, s, "[IO.FileAttributes](", "a cast refuses attributes that .NET has no names for")
 	// Each request, reply and error code is written as the Go side has it.
 	for _, op := range []fileagent.Op{fileagent.OpHello, fileagent.OpStat, fileagent.OpList, fileagent.OpRead, fileagent.OpSum, fileagent.OpWrite, fileagent.OpJoin, fileagent.OpMkdir, fileagent.OpRemove} {
 		assert.Contains(t, s, "$q.op -eq '"+string(op)+"'")

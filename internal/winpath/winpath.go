@@ -22,6 +22,9 @@ type Path struct {
 // short name less than files.
 const maxPlain = 247
 
+// maxPath is that of files, with the zero at its end.
+const maxPath = 260
+
 // Parse makes a path absolute, relative to dir, and clean. A path that begins
 // with a slash and no drive is taken for that of a host that is not Windows and
 // left as it is.
@@ -60,11 +63,23 @@ func Parse(dir, p string) Path {
 	return out
 }
 
+// DirFor is the directory as a file with so long a name in it needs it.
+func (p Path) DirFor(name int) string {
+	if strings.HasPrefix(p.Dir, `\\?\`) || isForeign(p.Dir) || len(utf16.Encode([]rune(p.Dir)))+name < maxPath {
+		return p.Dir
+	}
+	root, names := split(p.Dir)
+	return long(root) + strings.Join(names, `\`)
+}
+
 // IsAbs reports whether a path has a drive, is a UNC path or, for other systems,
-// begins with a slash.
+// begins with a slash. One that begins with a backslash lacks the drive.
 func IsAbs(p string) bool {
+	if isForeign(p) {
+		return true
+	}
 	p = strings.ReplaceAll(p, "/", `\`)
-	return strings.HasPrefix(p, `\`) || len(p) > 2 && p[1] == ':' && isLetter(p[0]) && p[2] == '\\'
+	return strings.HasPrefix(p, `\\`) || len(p) > 2 && p[1] == ':' && isLetter(p[0]) && p[2] == '\\'
 }
 
 func isForeign(p string) bool { return strings.HasPrefix(p, "/") && !strings.HasPrefix(p, "//") }

@@ -39,6 +39,33 @@ func TestParse(t *testing.T) {
 	assert.Equal(t, `\\srv\s\x`, winpath.Plain(`\\?\UNC\srv\s\x`))
 }
 
+func TestIsAbs(t *testing.T) {
+	for _, p := range []string{`C:\`, `c:/x`, `\\srv\s`, `//srv/s`, `\\?\C:\x`, `/srv`} {
+		assert.True(t, winpath.IsAbs(p), p)
+	}
+	for _, p := range []string{``, `x`, `.`, `C:`, `C:x`, `\x`, `x\y`, `1:\x`} {
+		assert.False(t, winpath.IsAbs(p), p)
+	}
+}
+
+func TestDirFor(t *testing.T) {
+	deep := `C:` + strings.Repeat(`\0123456789`, 20) + `\` // 223 characters
+	for _, c := range []struct {
+		dir  string
+		name int
+		want string
+	}{
+		{deep, 36, deep},
+		{deep, 37, `\\?\` + deep},
+		{`\\srv\s` + deep[2:], 40, `\\?\UNC\srv\s` + deep[2:]},
+		{`C:\a.\`, 8, `\\?\C:\a.\`},
+		{`C:\`, 34, `C:\`},
+		{`/srv` + strings.Repeat("/0123456789", 30) + "/", 40, `/srv` + strings.Repeat("/0123456789", 30) + "/"},
+	} {
+		assert.Equal(t, c.want, winpath.Parse("", c.dir+"x").DirFor(c.name))
+	}
+}
+
 func TestValidName(t *testing.T) {
 	for _, n := range []string{"a", "a b", "ä'`$[]{};&%!#.txt", "日本語", "a.", "😀"} {
 		assert.True(t, winpath.ValidName(n), n)

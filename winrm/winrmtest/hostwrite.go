@@ -74,7 +74,16 @@ func (a *agent) join(q *fileagent.Request) error {
 	if err != nil {
 		return err
 	}
-	defer a.d.closeWriter(n)
+	err = a.help(n)
+	a.d.closeWriter(n)
+	if err != nil {
+		return err
+	}
+	return a.reply(fileagent.Reply, struct{}{})
+}
+
+// help writes pieces to a part file until there are no more.
+func (a *agent) help(n *diskNode) error {
 	if err := a.reply(fileagent.Part, fileagent.Answer{}); err != nil {
 		return err
 	}
@@ -88,7 +97,7 @@ func (a *agent) join(q *fileagent.Request) error {
 				return err
 			}
 		case k == fileagent.End:
-			return a.reply(fileagent.Reply, struct{}{})
+			return nil
 		default:
 			return errAborted
 		}
@@ -253,6 +262,8 @@ func (u *upload) finish() (fileagent.Entry, error) {
 		return fileagent.Entry{}, errSharing
 	case old != nil && (old.denied || old.attrs&fileagent.AttrReadOnly != 0):
 		return fileagent.Entry{}, errAccessDenied
+	case old != nil && u.n.writers > 1:
+		return fileagent.Entry{}, errSharing // ReplaceFile shares it with nobody
 	case old != nil:
 		d.used -= old.size
 	}
