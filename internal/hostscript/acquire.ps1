@@ -12,11 +12,7 @@ function Register($id,$was,$ttl,$dead){
   $d.Settings.ExecutionTimeLimit='PT15M'
   [void]$d.Triggers.Create(8)
   $t=$d.Triggers.Create(1)
-<<<<<<< HEAD
   $t.StartBoundary=[DateTime]::UtcNow.AddSeconds($ttl).ToString('s')+'Z'
-=======
-  $t.StartBoundary=(Get-Date).AddSeconds($ttl).ToString('s')
->>>>>>> w-rev7
   $t.Repetition.Interval='PT5M'
   $a=$d.Actions.Create(0)
   $a.Path="$env:SystemRoot\System32\WindowsPowerShell\v1.0\powershell.exe"
