@@ -1,7 +1,6 @@
 package bench_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -23,7 +22,7 @@ import (
 // A client of a host: ours or another.
 type client interface {
 	// run runs a command in the open shell and returns how long its output was.
-	run(line string, stdin []byte) (int64, error)
+	run(line string, stdin io.Reader) (int64, error)
 	close() error
 }
 
@@ -101,13 +100,13 @@ func openOurs(l lane, t target) (client, error) {
 	return o, err
 }
 
-func (o *ourClient) run(line string, stdin []byte) (int64, error) {
+func (o *ourClient) run(line string, stdin io.Reader) (int64, error) {
 	var out counter
 	cmd := o.c.CommandContext(context.Background(), "")
 	cmd.Raw = line
 	cmd.Stdout = &out
 	if stdin != nil {
-		cmd.Stdin = bytes.NewReader(stdin)
+		cmd.Stdin = stdin
 	}
 	err := cmd.Run()
 	return out.n, err
@@ -155,7 +154,7 @@ func sealing() masterzen.Transporter {
 	return e
 }
 
-func (z *zenClient) run(line string, stdin []byte) (int64, error) {
+func (z *zenClient) run(line string, stdin io.Reader) (int64, error) {
 	cmd, err := z.shell.ExecuteWithContext(context.Background(), line)
 	if err != nil {
 		return 0, err
@@ -168,7 +167,8 @@ func (z *zenClient) run(line string, stdin []byte) (int64, error) {
 	go func() {
 		var err error
 		if stdin != nil {
-			_, err = io.Copy(cmd.Stdin, bytes.NewReader(stdin))
+			// Each Write is cut into messages by itself: large ones make full messages.
+			_, err = io.CopyBuffer(cmd.Stdin, stdin, make([]byte, 1<<20))
 			err = errors.Join(err, cmd.Stdin.Close())
 		}
 		done <- err
@@ -205,9 +205,18 @@ func readOutput(c client, size int64) error {
 	return errors.Join(err, expect(n, size))
 }
 
-func writeInput(c client, data []byte) error {
-	n, err := c.run("sink", data)
-	return errors.Join(err, expect(n, int64(len(strconv.Itoa(len(data))))))
+// writeInput does not hold what it writes: many bytes that live would spare those
+// contestants that make garbage many a collection.
+func writeInput(c client, size int64) error {
+	n, err := c.run("sink", io.LimitReader(zeros{}, size))
+	return errors.Join(err, expect(n, int64(len(strconv.FormatInt(size, 10)))))
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
 
 // cold is a client's first command: logon, shell, command, and all closed.

@@ -32,14 +32,12 @@ var (
 		order: "output", answer: func(n int64) (int64, int64) { return n, n },
 	}
 	stdinKind = kind{
-		section: sectionStreams, row: "stdin, ", size: streamSize, open: func(c client) error { return writeInput(c, input) },
+		section: sectionStreams, row: "stdin, ", size: streamSize, open: func(c client) error { return writeInput(c, streamSize) },
 		order: "input", answer: func(n int64) (int64, int64) { return n, n },
 	}
 )
 
 const streamSize = 16_000_000
-
-var input = make([]byte, streamSize)
 
 const (
 	sectionWarm    = "A warm command"
