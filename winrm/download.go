@@ -28,7 +28,8 @@ const firstRead = 22 * fileagent.PieceSize
 // under the name dst there is the old file or the whole new one, and an interrupted
 // download is taken up by the next one to the same dst, which asks for nothing again
 // but what was in one answer to each of its streams and the block of 120 kB that this
-// had begun: 512000 bytes together.
+// had begun: 512000 bytes together. Of two downloads to one dst at the same time, the
+// second begins anew and leaves nothing if it is interrupted.
 func (c *Client) Download(ctx context.Context, src, dst string, opt *CopyOptions) (*CopyResult, error) {
 	if opt == nil {
 		opt = &CopyOptions{}

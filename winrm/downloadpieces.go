@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync/atomic"
 
 	"github.com/winrmkit/winrmkit/internal/fileagent"
@@ -102,17 +103,16 @@ func (d *download) openPart() error {
 func lockPart(path string) (f *os.File, held bool, err error) {
 	const tries = 10
 	for range tries {
-		plain, openErr := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666) // with the permissions that it is to have
-		if openErr == nil {
-			_ = plain.Close()
+		if runtime.GOOS != "windows" { // a scanner of viruses might look at it and seem to hold it
+			if plain, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666); err == nil { // the permissions that it is to have
+				_ = plain.Close()
+			}
 		}
 		f, held, err = lockFile(path)
 		switch {
 		case held:
 			return nil, true, nil
-		case err != nil && openErr != nil:
-			return nil, false, openErr
-		case err != nil: // no locks in this file system
+		case err != nil: // perhaps there are no locks in this file system
 			f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
 			return f, false, err
 		}

@@ -77,7 +77,7 @@ func (e *FileError) Is(target error) bool {
 // everything that can be kept.
 type CopyOptions struct {
 	// Source is read by Upload in place of a file of this computer, such as
-	// os.Stdin.
+	// os.Stdin; a file from where it stands.
 	Source io.Reader
 	// Target is written by Download in place of a file of this computer, such as
 	// os.Stdout. What it gets is verified when it has got it all.
@@ -99,7 +99,8 @@ type CopyOptions struct {
 	Streams int
 
 	// Progress, if not nil, is told about ten times a second how far the copy is,
-	// and once at the end of each file.
+	// and once at the end of each file. It is called by one goroutine at a time and not
+	// after the copy has returned. The copy waits for it.
 	Progress func(CopyProgress)
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	mathrand "math/rand/v2"
 	"os"
@@ -231,6 +232,29 @@ func TestFileErrorClasses(t *testing.T) {
 		for _, class := range []error{winrm.ErrInvalidName, winrm.ErrDiskFull, winrm.ErrInUse, winrm.ErrChecksum, fs.ErrPermission, fs.ErrNotExist, fs.ErrExist} {
 			assert.Equal(t, class == c.want, errors.Is(err, class), "%08X %v", c.code, class)
 		}
+	}
+}
+
+// A Source that is a file goes from where it stands.
+func TestSourceFromTheMiddle(t *testing.T) {
+	t.Parallel()
+	_, d, client := files(t)
+	data := random(t, 3<<20)
+	src := local(t, "f", data)
+	for _, off := range []int64{0, 1, 1 << 20, 3<<20 - 5, 3 << 20, 4 << 20} {
+		f, err := os.Open(src)
+		require.NoError(t, err)
+		_, err = f.Seek(off, io.SeekStart)
+		require.NoError(t, err)
+		want := data[min(off, int64(len(data))):]
+		var last winrm.CopyProgress
+		res, err := client.Upload(t.Context(), "f", `C:\f`, &winrm.CopyOptions{Source: f, Progress: func(p winrm.CopyProgress) { last = p }})
+		require.NoError(t, errors.Join(err, f.Close()))
+		assert.Equal(t, int64(len(want)), res.Size)
+		assert.Equal(t, res.Size, last.Total)
+		got, err := d.ReadFile(`C:\f`)
+		require.NoError(t, err)
+		assert.True(t, bytes.Equal(want, got), off)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestProgressIsTold(t *testing.T) {
 			assert.LessOrEqual(t, p.Bytes, p.Total)
 		}}
 	}
-	for range 3 {
+	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, err := client.Upload(ctx, src, `C:\up`, opt(cancel))
 		told++
@@ -68,7 +68,7 @@ func TestProgressIsTold(t *testing.T) {
 func TestDownloadsToOneFile(t *testing.T) {
 	t.Parallel()
 	_, d, client := files(t)
-	a, b := random(t, 6<<20), random(t, 6<<20)
+	a, b := random(t, 5<<20), random(t, 5<<20)
 	require.NoError(t, d.WriteFile(`C:\a`, a))
 	require.NoError(t, d.WriteFile(`C:\b`, b))
 	dst := filepath.Join(t.TempDir(), "f")
@@ -104,7 +104,7 @@ func TestDownloadsToOneFile(t *testing.T) {
 	assert.True(t, bytes.Equal(a, content()), "not what the last one has verified")
 	left()
 
-	for range 4 {
+	for range 2 {
 		errs := make(chan error, 2)
 		for _, src := range []string{`C:\a`, `C:\b`} {
 			go func() {
@@ -124,7 +124,7 @@ func TestDownloadsToOneFile(t *testing.T) {
 func TestReplaceOverStreams(t *testing.T) {
 	t.Parallel()
 	_, d, client := files(t)
-	for range 6 {
+	for range 3 {
 		data := random(t, 9<<20)
 		_, err := client.Upload(t.Context(), local(t, "f", data), `C:\f`, &winrm.CopyOptions{NoCompression: true})
 		require.NoError(t, err)

@@ -92,6 +92,9 @@ func openSource(src string, opt *CopyOptions) (*source, error) {
 		case info.Mode().IsRegular():
 			s.size = info.Size()
 			s.at, _ = s.r.(io.ReaderAt)
+			if opt.Source != nil {
+				s.rest()
+			}
 			if !opt.NoTimes && opt.Source == nil {
 				s.modified, s.readOnly = info.ModTime(), info.Mode().Perm()&0o200 == 0
 			}
@@ -99,6 +102,25 @@ func openSource(src string, opt *CopyOptions) (*source, error) {
 	}
 	s.prepare(src, opt)
 	return s, nil
+}
+
+// rest leaves out what somebody has read of a file before.
+func (s *source) rest() {
+	seeker, ok := s.r.(io.Seeker)
+	if !ok {
+		s.at, s.size = nil, -1
+		return
+	}
+	off, err := seeker.Seek(0, io.SeekCurrent)
+	switch {
+	case err != nil:
+		s.at, s.size = nil, -1
+	case off > 0:
+		s.size = max(s.size-off, 0)
+		if s.at != nil {
+			s.at = io.NewSectionReader(s.at, off, s.size)
+		}
+	}
 }
 
 func (s *source) prepare(name string, opt *CopyOptions) {

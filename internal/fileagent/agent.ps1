@@ -12,7 +12,7 @@ $st=@{n=0;known=0}
 # Codes of Windows: a full disk or quota; Replace that may have lost the old file; what may pass.
 $full=39,112,1295
 $lost=1176,1177
-$busy=5,32,1175,1176,1177
+$busy=5,32,183,1175,1176,1177
 
 function WkFill($b,$n){
 	$o=0

@@ -28,6 +28,7 @@ type segment struct {
 	stream int
 	buf    *[]byte // what the pool gets back
 	data   []byte
+	begun  bool // a part was taken, and may still be read: if the rest is thrown away, the pool gets nothing
 }
 
 // An outbox holds the output of one command, in the order in which it was
@@ -189,7 +190,7 @@ func (o *outbox) take(dst []segment, want [streamCount]bool, budget, chunk int) 
 				break
 			}
 			piece := segment{stream: seg.stream, data: seg.data[:n:n]}
-			seg.data = seg.data[n:]
+			seg.data, seg.begun = seg.data[n:], true
 			if len(seg.data) == 0 {
 				piece.buf = seg.buf // the last piece carries the buffer back
 			}
@@ -217,7 +218,7 @@ func rawBudget(budget int) int { return (budget - streamOverhead) / 4 * 3 }
 
 func release(segs []segment) {
 	for _, s := range segs {
-		if s.buf != nil {
+		if s.buf != nil && !s.begun {
 			*s.buf = (*s.buf)[:0]
 			segmentPool.Put(s.buf)
 		}
