@@ -8,9 +8,23 @@ import (
 )
 
 var (
+	rounds    = flag.Int("rounds", 1, "run each benchmark so many times, one round after the other; the table has their spread")
 	withPeers = flag.Bool("peers", false, "also measure pywinrm and pypsrp, which WINRMKIT_PEERS_VENV has")
 	tableFile = flag.String("table", "", "write the figures of this run as a Markdown table to this `file`")
 )
+
+// eachRound does a benchmark as often as the flag says. The framework's -count would
+// repeat each contestant by itself, so that all the runs of one come in the same minute.
+func eachRound(b *testing.B, fn func(*testing.B)) {
+	b.Helper()
+	if *rounds == 1 {
+		fn(b)
+		return
+	}
+	for i := range *rounds {
+		b.Run(fmt.Sprintf("round%d", i+1), fn)
+	}
+}
 
 // The test program is also the servers' and the clients' child process.
 func TestMain(m *testing.M) {

@@ -2,7 +2,7 @@
 # Measures this library beside masterzen/winrm, pywinrm and pypsrp, and writes
 # docs/benchmarks.md. It installs the Python clients and the KDC when
 # WINRMKIT_PEERS_VENV does not name them (.ci/peers, as root). Nothing else should
-# be running. Further arguments go to go test, such as -count 1 or -bench Hosts.
+# be running. Further arguments go to go test, such as -rounds 1 or -bench Hosts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -11,5 +11,5 @@ if [ -z "${WINRMKIT_PEERS_VENV:-}" ]; then
   bash .ci/peers "$cache"
   export WINRMKIT_PEERS_VENV=$cache/venv
 fi
-go test -run '^TestTable$' -bench . -benchtime 300ms -count 5 -timeout 2h ./internal/bench \
-  -peers -table "$PWD/docs/benchmarks.md" "$@"
+go test -run '^TestTable$' -bench . -benchtime 300ms -timeout 2h ./internal/bench \
+  -peers -rounds 5 -table "$PWD/docs/benchmarks.md" "$@"
