@@ -58,12 +58,12 @@ var notes = map[string]string{
 	sectionFiles: "Over Basic in clear, so that the ways of copying are compared. One stream is ours with CopyOptions.Streams of 1.\n" +
 		"pypsrp is not given its Client.copy, which sends base64 in CLIXML in base64, 1.78 bytes for each, but something faster:\n" +
 		"its WinRS process, with the largest input that it sends and raw bytes at the other end, without a hash or a rename.\n" +
-		"winrmcp copies 128 KiB, the others 48 MiB; it does not download. Without a delay a copy is bound by the processors, and\n" +
+		"winrmcp copies 128 KiB, the others 32 MiB; it does not download. Without a delay a copy is bound by the processors, and\n" +
 		"several streams gain nothing. Ours takes some exchanges more than pypsrp's process: a shell for each stream, the search for\n" +
 		"what an earlier copy has left, the hash at the end.",
 	sectionHosts: "All hosts at once, sealed NTLM: first a short command on each, then one that runs until it has begun on all. The memory\n" +
 		"is that of the whole client process, divided by the hosts. Of 1,000 hosts at once masterzen/winrm dies with a nil pointer\n" +
-		"in its XPath library; the Python clients take a thread for each host, and minutes for 10,000. Of our two goroutines for\n" +
+		"in its XPath library; the Python clients take a thread for each host, and at their rate minutes for 10,000. Of our two goroutines for\n" +
 		"each host one is the caller's, who waits for the command; a thread of Python is far more than both.",
 }
 

@@ -30,7 +30,7 @@ const (
 func BenchmarkCopy(b *testing.B) { eachRound(b, copies) }
 
 func copies(b *testing.B) {
-	size := 48 << 20
+	size := 32 << 20
 	if testing.Short() {
 		size = 8 << 20
 	}

@@ -203,7 +203,7 @@ func (g *group) rates(b *testing.B) {
 func compare(b *testing.B, other, base func() error) float64 {
 	b.Helper()
 	const most = 100
-	limit := time.Second
+	limit := 500 * time.Millisecond
 	if testing.Short() {
 		limit = 100 * time.Millisecond
 	}
