@@ -51,10 +51,12 @@ var notes = map[string]string{
 	sectionWarm: "masterzen/winrm does not seal with Kerberos: in that row it sends in clear. Its sealed NTLM logs on again for each\n" +
 		"message. It has no CredSSP.",
 	sectionCold: "Logon, a shell, one command, and all closed again. The Python clients' figures are without the start of the\n" +
-		"interpreter, and with Kerberos without the KDC: they take the tickets that kinit has fetched.",
+		"interpreter, and with Kerberos without the KDC: they take the tickets that kinit has fetched. masterzen/winrm has one\n" +
+		"exchange less with Kerberos because it sends the first message together with its token, in clear, before the host is\n" +
+		"proved; ours sends nothing before.",
 	sectionStreams: "The bound is cipher, MAC and base64 of both ends, done by Go's own packages one after the other; ours does some of\n" +
-		"it on two processors at once. masterzen/winrm has no stdin over sealed NTLM: while it sends, it receives on the same cipher, and the checksums\n" +
-		"do not match.",
+		"it on two processors at once. masterzen/winrm has no stdin over sealed NTLM: while it sends, it receives on the same\n" +
+		"cipher, and the checksums do not match.",
 	sectionFiles: "Over Basic in clear, so that the ways of copying are compared. One stream is ours with CopyOptions.Streams of 1.\n" +
 		"pypsrp is not given its Client.copy, which sends base64 in CLIXML in base64, 1.78 bytes for each, but something faster:\n" +
 		"its WinRS process, with the largest input that it sends and raw bytes at the other end, without a hash or a rename.\n" +
@@ -63,8 +65,8 @@ var notes = map[string]string{
 		"what an earlier copy has left, the hash at the end.",
 	sectionHosts: "All hosts at once, sealed NTLM: first a short command on each, then one that runs until it has begun on all. The memory\n" +
 		"is that of the whole client process, divided by the hosts. Of 1,000 hosts at once masterzen/winrm dies with a nil pointer\n" +
-		"in its XPath library; the Python clients take a thread for each host, and at their rate minutes for 10,000. Of our two goroutines for\n" +
-		"each host one is the caller's, who waits for the command; a thread of Python is far more than both.",
+		"in its XPath library; the Python clients take a thread for each host, and at their rate minutes for 10,000. Of our\n" +
+		"two goroutines for each host one is the caller's, who waits for the command; a thread of Python is far more than both.",
 }
 
 func BenchmarkWarmCommand(b *testing.B) { eachRound(b, warmKind.race) }
