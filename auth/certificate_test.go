@@ -246,7 +246,7 @@ func FuzzParseCertificate(f *testing.F) {
 	f.Fuzz(func(t *testing.T, der []byte) {
 		key := pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: der})
 		if len(der) > 4096 {
-			t.Skip()
+			return // no key is so long
 		}
 		_, _ = auth.ParseCertificate(cert, key, "x")
 	})

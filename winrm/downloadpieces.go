@@ -206,8 +206,8 @@ func (d *download) first(pc *piece, small bool) error {
 }
 
 // sum lets an agent hash the whole file, as long as it was in the beginning: what is
-// appended meanwhile, to a log for example, is none of ours. If that is done meanwhile, no connection waits
-// for it before the content is there.
+// appended meanwhile, to a log for example, is none of ours. With meanwhile, no
+// connection waits for the hash before the content is there.
 func (d *download) sum(a *fileAgent, meanwhile bool) error {
 	if err := a.query(&fileagent.Request{Op: fileagent.OpSum, Path: d.path, Count: d.todo.size}); err != nil {
 		return err
