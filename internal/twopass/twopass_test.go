@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash"
 	"os"
+	"math"
 	"runtime"
 	"testing"
 	"time"
@@ -131,13 +132,20 @@ func TestNothingIsAllocated(t *testing.T) {
 		r.Apart(mac, data, parallel, func(_, _ int) {})
 		r.Behind(mac, data, parallel, twopass.Page, func(from, to int) { stream.XORKeyStream(data[from:to], data[from:to]) })
 	}
-	message()
-	const runs = 100
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range runs {
-		message()
+	// The runtime itself allocates for goroutines until each processor's list of
+	// ended ones is full: the first rounds may count more.
+	const rounds, runs = 10, 100
+	least := uint64(math.MaxUint64)
+	for range rounds {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range runs {
+			message()
+		}
+		runtime.ReadMemStats(&after)
+		if least = min(least, after.Mallocs-before.Mallocs); least < runs {
+			return
+		}
 	}
-	runtime.ReadMemStats(&after)
-	assert.Less(t, after.Mallocs-before.Mallocs, uint64(runs), "less than one for each message")
+	assert.Less(t, least, uint64(runs), "less than one for each message")
 }
