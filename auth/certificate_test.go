@@ -46,7 +46,7 @@ func (o *opensslServer) Write(p []byte) (int, error) {
 // waits until the console has shown text.
 func (o *opensslServer) expect(t *testing.T, text string) {
 	t.Helper()
-	ok := assert.Eventually(t, func() bool { return strings.Contains(o.shown(), text) }, 10*time.Second, 5*time.Millisecond)
+	ok := assert.Eventually(t, func() bool { return strings.Contains(o.shown(), text) }, 30*time.Second, 5*time.Millisecond)
 	require.True(t, ok, "%q not in:\n%s", text, o.shown())
 }
 

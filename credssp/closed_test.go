@@ -88,7 +88,7 @@ func TestContextsAreClosed(t *testing.T) {
 			_, _ = c.CommandContext(t.Context(), "hi").Output()
 			require.NoError(t, c.Close())
 			assert.NotZero(t, made.Load())
-			assert.Eventually(t, func() bool { return open.Load() == 0 }, 5*time.Second, 10*time.Millisecond)
+			assert.Eventually(t, func() bool { return open.Load() == 0 }, 30*time.Second, 10*time.Millisecond)
 		})
 	}
 }

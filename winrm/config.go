@@ -17,6 +17,7 @@ const (
 	DefaultMaxShells        = 5
 	DefaultCommandsPerShell = 250
 	DefaultOperationTimeout = 60 * time.Second
+	DefaultReconnectTimeout = 5 * time.Second
 	DefaultMaxEnvelopeSize  = 512000
 	DefaultCodepage         = 65001
 )
@@ -65,6 +66,14 @@ type Config struct {
 	// ConnectTimeout bounds dialling and logging on. 0 is
 	// auth.DefaultConnectTimeout.
 	ConnectTimeout time.Duration
+	// ReconnectTimeout is for how long connecting is tried again when the host of
+	// a running command cannot be reached: its output is waited for, and its input
+	// kept, until then. The last attempt may take ConnectTimeout more. A host lets
+	// a command run on without its client, and holds its output, until the shell's
+	// IdleTimeout. 0 is DefaultReconnectTimeout, which bridges a change of routes
+	// or a network adapter that starts anew; negative is not at all. Commands are
+	// not started again, whatever happened.
+	ReconnectTimeout time.Duration
 	// OperationTimeout is how long the host may hold a request for which it has
 	// nothing to say, before it says so. 0 is DefaultOperationTimeout.
 	OperationTimeout time.Duration
@@ -104,6 +113,9 @@ func (cfg *Config) setDefaults() {
 	}
 	if cfg.CommandsPerShell <= 0 {
 		cfg.CommandsPerShell = DefaultCommandsPerShell
+	}
+	if cfg.ReconnectTimeout == 0 {
+		cfg.ReconnectTimeout = DefaultReconnectTimeout
 	}
 	if cfg.OperationTimeout <= 0 {
 		cfg.OperationTimeout = DefaultOperationTimeout

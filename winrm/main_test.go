@@ -102,7 +102,7 @@ func within(t testing.TB, d time.Duration, fn func()) {
 // eventually waits for a condition of the server.
 func eventually(t testing.TB, cond func() bool, what string) {
 	t.Helper()
-	require.Eventually(t, cond, 5*time.Second, 5*time.Millisecond, what)
+	require.Eventually(t, cond, 30*time.Second, 5*time.Millisecond, what)
 }
 
 // config is for servers with the default account, over clear http.

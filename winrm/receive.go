@@ -28,6 +28,7 @@ func (e *execution) receive() outcome {
 		answer wsmv.ReceiveResponse
 		lost   int // answers in a row
 		idle   int // faults in a row that came too soon
+		out    outage
 		heard  bool
 	)
 	for {
@@ -36,7 +37,7 @@ func (e *execution) receive() outcome {
 		done, o, err := e.receiveOnce(&answer, wanted)
 		switch {
 		case err == nil:
-			lost, idle, heard = 0, 0, true
+			lost, idle, heard, out = 0, 0, true, outage{}
 			if done {
 				return o
 			}
@@ -45,7 +46,7 @@ func (e *execution) receive() outcome {
 		case e.shell.isDetached():
 			return outcome{detached: true, err: both(ErrDisconnected, err)}
 		case faultCode(err) == wsman.ErrTimedOut:
-			lost, heard = 0, true
+			lost, heard, out = 0, true, outage{}
 			idle = e.pace(began, idle)
 		case unanswered(err):
 			// The host has let go of what the answer held. Nothing brings it
@@ -54,6 +55,11 @@ func (e *execution) receive() outcome {
 			if lost++; lost > maxLost || e.strict {
 				return e.unheard(err, heard)
 			}
+		case out.endure(e.client, err, e.recvCtx.Done()):
+			// Nothing was asked, so nothing is lost: the host keeps what the
+			// command writes.
+		case e.recvCtx.Err() != nil:
+			return outcome{err: context.Cause(e.recvCtx)}
 		default:
 			return e.unheard(err, heard)
 		}

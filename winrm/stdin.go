@@ -243,6 +243,7 @@ var errCommandEnded = errors.New("the command has ended")
 // it takes.
 func (p *stdinPump) sendAll(data []byte, end bool) error {
 	busy := 0
+	var out outage
 	for {
 		n := min(len(data), p.room())
 		last := end && n == len(data)
@@ -275,10 +276,12 @@ func (p *stdinPump) sendAll(data []byte, end bool) error {
 			// Nobody reads any more: the command has ended, or wants no more
 			// input. As os/exec does, this is left to the command's exit code.
 			return errCommandEnded
+		case out.endure(p.e.client, err, p.e.done):
+			continue // it was not sent
 		default:
 			return &InputLostError{Err: err}
 		}
-		busy = 0
+		busy, out = 0, outage{}
 		data = data[n:]
 		if len(data) == 0 {
 			return nil

@@ -2,16 +2,23 @@ package winrm
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/internal/wsmv"
+	"github.com/winrmkit/winrmkit/wsman"
 )
 
 func TestEndpoint(t *testing.T) {
@@ -207,5 +214,36 @@ func TestIsAbs(t *testing.T) {
 	}
 	for _, p := range []string{`x.exe`, `C:x.exe`, `\x.exe`, `/x`, ``} {
 		assert.False(t, isAbs(p), p)
+	}
+}
+
+// What may pass is told from what somebody said.
+func TestUnreachable(t *testing.T) {
+	reset := &net.OpError{Op: "read", Err: syscall.ECONNRESET}
+	for _, err := range []error{
+		&auth.DialError{Stage: "dial", Err: errors.New("a dialer's own words")},
+		&auth.DialError{Stage: "proxy", Err: reset},
+		&auth.DialError{Stage: "tls", Err: io.EOF},
+		&auth.ConnectionLostError{Err: reset},
+		&auth.Error{Err: reset},
+		fmt.Errorf("KDC: %w", &net.DNSError{IsTimeout: true}),
+	} {
+		assert.True(t, unreachable(err), "%v", err)
+	}
+	for _, err := range []error{
+		&auth.ConnectionLostError{Sent: true, Err: reset},
+		&auth.ResponseError{Err: reset},
+		&auth.Error{Refused: true, Err: reset},
+		&auth.Error{Remembered: true, Broken: true, Err: reset},
+		&auth.Error{Status: http.StatusUnauthorized},
+		&auth.DialError{Stage: "tls", Err: &tls.CertificateVerificationError{Err: errors.New("expired")}},
+		&auth.DialError{Stage: "tls", Err: &net.OpError{Op: "remote error", Err: tls.AlertError(42)}},
+		&auth.DialError{Stage: "proxy", Err: errors.New("the proxy refuses")},
+		&wsman.Fault{Code: codeUnknownID},
+		&wsman.StatusError{Status: http.StatusServiceUnavailable},
+		&wsman.TimeoutError{},
+		ErrClosed,
+	} {
+		assert.False(t, unreachable(err), "%v", err)
 	}
 }

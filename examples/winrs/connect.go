@@ -65,6 +65,9 @@ func (o *options) common(cfg *winrm.Config, term terminal) {
 		Codepage:  o.codepage,
 		NoProfile: o.noProfile,
 	}
+	if cfg.ReconnectTimeout = o.reconnect; o.reconnect == 0 {
+		cfg.ReconnectTimeout = -1
+	}
 	if o.verbose {
 		cfg.Logger = slog.New(slog.NewTextHandler(term.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/winrmkit/winrmkit/winrm"
 )
 
 // options are the command line.
@@ -36,6 +38,7 @@ type options struct {
 	noEcho    bool
 	noStdin   bool
 	timeout   time.Duration
+	reconnect time.Duration
 	verbose   bool
 
 	command []string
@@ -96,6 +99,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.BoolVar(&o.noEcho, "noecho", false, "do not show what is typed in a session")
 	f.BoolVar(&o.noStdin, "n", false, "send no standard input")
 	f.DurationVar(&o.timeout, "timeout", 0, "give the command up after this `time`, such as 90s")
+	f.DurationVar(&o.reconnect, "reconnect", winrm.DefaultReconnectTimeout, "while the command runs and the host cannot be reached, try for this `time`")
 	f.BoolVar(&o.verbose, "v", false, "log connections, logons and exchanges")
 
 	if err := f.Parse(colons(f, args)); err != nil {

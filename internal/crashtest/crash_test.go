@@ -129,7 +129,7 @@ func (h *host) settle(t *testing.T) {
 			last, same = n, 0
 		}
 		return s.Operations == 0 && (s.Commands == 0 || same > 10)
-	}, 10*time.Second, 2*time.Millisecond)
+	}, 30*time.Second, 2*time.Millisecond)
 }
 
 func (h *host) changes() []string { return h.History(item)[h.before:] }

@@ -61,7 +61,7 @@ func startOpenSSL(t *testing.T, suite string) *opensslServer {
 	require.Eventually(t, func() bool {
 		s.Conn, err = net.Dial("tcp", addr)
 		return err == nil
-	}, 10*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond)
 	require.NoError(t, s.SetDeadline(time.Now().Add(30*time.Second)))
 	return s
 }

@@ -379,7 +379,7 @@ func TestAlive(t *testing.T) {
 				assert.Equal(t, "hello", string(resp.Body.Bytes()))
 				assert.True(t, c.Alive(), "asking does no harm")
 				end(b)
-				assert.Eventually(t, func() bool { return !c.Alive() }, time.Second, time.Millisecond)
+				assert.Eventually(t, func() bool { return !c.Alive() }, 30*time.Second, time.Millisecond)
 			}
 		})
 	}

@@ -76,7 +76,7 @@ func TestDefect2FaultsEndReceive(t *testing.T) {
 			defer close(ended)
 			_, _ = client.RunWithContext(context.Background(), "echo x", io.Discard, io.Discard)
 		}()
-		require.Eventually(t, func() bool { return seen(srv, "Receive") > 100 }, 20*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { return seen(srv, "Receive") > 100 }, 30*time.Second, 5*time.Millisecond)
 		srv.ClearFaults()
 		<-ended
 	})
@@ -354,7 +354,7 @@ func TestDefect10DeadHost(t *testing.T) {
 			defer close(ended)
 			_, _ = client.RunWithContext(context.Background(), "echo x", io.Discard, io.Discard)
 		}()
-		require.Eventually(t, func() bool { return seen(srv, "Receive") > 10 }, 20*time.Second, 5*time.Millisecond, "the defect")
+		require.Eventually(t, func() bool { return seen(srv, "Receive") > 10 }, 30*time.Second, 5*time.Millisecond, "the defect")
 		select {
 		case <-ended:
 			t.Error("it ended by itself")
@@ -438,7 +438,7 @@ func TestDefect11Context(t *testing.T) {
 			assert.Eventually(t, func() bool {
 				s := srv.Stats()
 				return s.Exchanges["Command"] == 1 && s.Operations == 1
-			}, 20*time.Second, 5*time.Millisecond)
+			}, 30*time.Second, 5*time.Millisecond)
 		})
 		within(t, 30*time.Second, func() {
 			code, err := client.RunWithContext(ctx, "wait", io.Discard, io.Discard)
@@ -448,7 +448,7 @@ func TestDefect11Context(t *testing.T) {
 		wg.Wait()
 		// The command was ended and the shell deleted all the same.
 		assert.Equal(t, 1, seen(srv, "Signal"))
-		require.Eventually(t, func() bool { s := srv.Stats(); return s.Shells+s.Commands == 0 }, 5*time.Second, 5*time.Millisecond)
+		require.Eventually(t, func() bool { s := srv.Stats(); return s.Shells+s.Commands == 0 }, 30*time.Second, 5*time.Millisecond)
 		_, err := client.CreateShell()
 		require.ErrorIs(t, err, context.Canceled)
 	})

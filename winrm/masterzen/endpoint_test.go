@@ -227,7 +227,7 @@ func TestClose(t *testing.T) {
 	within(t, 5*time.Second, cmd.Wait)
 	require.ErrorIs(t, cmd.Error(), auth.ErrClosed)
 	assert.Equal(t, 16001, cmd.ExitCode())
-	require.Eventually(t, func() bool { return srv.Stats().Connections == 0 }, 5*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return srv.Stats().Connections == 0 }, 30*time.Second, 5*time.Millisecond)
 	_, err = second.CreateShell()
 	require.ErrorIs(t, err, auth.ErrClosed)
 	params := winrm.NewParameters("PT60S", "en-US", 153600)
@@ -265,7 +265,7 @@ func TestForgottenClient(t *testing.T) {
 	require.Eventually(t, func() bool {
 		runtime.GC()
 		return srv.Stats().Connections == 0
-	}, 10*time.Second, 20*time.Millisecond)
+	}, 30*time.Second, 20*time.Millisecond)
 }
 
 func TestPostBeforeTransport(t *testing.T) {

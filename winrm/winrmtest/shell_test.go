@@ -71,7 +71,7 @@ func TestOneCommandAtATime(t *testing.T) {
 	cmd := c.command(sh, "a", nil)
 	c.fault(commandRequest(sh, "b", nil), 2150858802)
 	close(release)
-	require.Eventually(t, func() bool { return srv.Stats().Commands == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return srv.Stats().Commands == 0 }, 30*time.Second, time.Millisecond)
 	c.fault(commandRequest(sh, "b", nil), 2150858802) // until Done was received
 	c.ok(receiveRequest(sh, cmd))
 	c.command(sh, "b", nil)
@@ -168,7 +168,7 @@ func TestSignals(t *testing.T) {
 	cmd = c.command(sh, "catch", console)
 	require.Eventually(t, func() bool { // until the handler has asked for signals, they end it
 		return srv.Stats().Commands == 1
-	}, time.Second, time.Millisecond)
+	}, 30*time.Second, time.Millisecond)
 	time.Sleep(50 * time.Millisecond)
 	c.ok(signalRequest(sh, cmd, "ctrl_break"))
 	assert.Contains(t, c.ok(receiveRequest(sh, cmd)), "<rsp:ExitCode>10<")
@@ -179,10 +179,10 @@ func TestSignals(t *testing.T) {
 	r.timeout = "PT0.1S"
 	c.fault(r, 2150858793)
 	c.ok(signalRequest(sh, cmd, "terminate"))
-	require.Eventually(t, func() bool { return srv.Stats().Commands == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return srv.Stats().Commands == 0 }, 30*time.Second, time.Millisecond)
 	c.command(sh, "wait", nil)
 	c.ok(deleteRequest(sh))
-	require.Eventually(t, func() bool { return srv.Stats().Commands == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return srv.Stats().Commands == 0 }, 30*time.Second, time.Millisecond)
 }
 
 func TestReceiveIsAbortedWithTheShell(t *testing.T) {
