@@ -79,7 +79,7 @@ func TestAttachToNothing(t *testing.T) {
 	_, client := handle(t, echo)
 	shell, err := client.OpenShell(t.Context(), winrm.ShellOptions{})
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	err = shell.Attach(ctx, wsman.NewGUID()).Run()
 	f, ok := errors.AsType[*wsman.Fault](err)

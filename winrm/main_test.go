@@ -83,9 +83,19 @@ func actions(srv *winrmtest.Server) []string {
 	return out
 }
 
+// wallClock is a time by the wall clock: longer with the race detector, which slows
+// everything down. The exact times are held by tests in virtual time.
+func wallClock(d time.Duration) time.Duration {
+	if raceDetector {
+		return 5 * d
+	}
+	return 2 * d
+}
+
 // within fails the test when fn takes longer.
 func within(t testing.TB, d time.Duration, fn func()) {
 	t.Helper()
+	d = wallClock(d)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
