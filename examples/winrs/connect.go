@@ -12,6 +12,7 @@ import (
 	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/auth/kerberos"
 	"github.com/winrmkit/winrmkit/credssp"
+	"github.com/winrmkit/winrmkit/examples/internal/target"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
 )
@@ -108,8 +109,30 @@ func (o *options) mechanism(term terminal) (m auth.Mechanism, wipe func() error,
 	if o.auth == "kerberos" {
 		return o.kerberos(term)
 	}
-	m, err = o.withoutTickets(term)
-	return m, func() error { return nil }, err
+	none := func() error { return nil }
+	if o.auth == "certificate" {
+		m, err = auth.CertificateFromFiles(o.cert, o.key, os.Getenv(keyVariable))
+		return m, none, err
+	}
+	password, err := o.readPassword(term)
+	if err != nil {
+		return nil, nil, err
+	}
+	cred := auth.Credentials{User: o.user, Password: password}
+	switch {
+	case o.auth == "ntlm":
+		return auth.NTLM(cred), none, nil
+	case o.auth == "basic" && o.unencrypted:
+		return auth.BasicInsecure(cred), none, nil
+	case o.auth == "basic":
+		return auth.Basic(cred), none, nil
+	}
+	m, wipe, err = target.Negotiate(cred, o.endpoint())
+	if err == nil && o.auth == "credssp" {
+		// The host that was named receives the password: that is the purpose.
+		m = credssp.New(credssp.Config{Credentials: cred, Inner: m})
+	}
+	return m, wipe, err
 }
 
 // kerberos takes a keytab or a credential cache where they are named, the
@@ -130,27 +153,4 @@ func (o *options) kerberos(term terminal) (m auth.Mechanism, wipe func() error, 
 		return nil, nil, err
 	}
 	return auth.Negotiate(kerb), kerb.Close, nil
-}
-
-func (o *options) withoutTickets(term terminal) (auth.Mechanism, error) {
-	if o.auth == "certificate" {
-		return auth.CertificateFromFiles(o.cert, o.key, os.Getenv(keyVariable))
-	}
-	password, err := o.readPassword(term)
-	if err != nil {
-		return nil, err
-	}
-	cred := auth.Credentials{User: o.user, Password: password}
-	switch {
-	case o.auth == "ntlm":
-		return auth.NTLM(cred), nil
-	case o.auth == "credssp":
-		// The host that was named receives the password: that is the purpose.
-		return credssp.New(credssp.Config{Credentials: cred}), nil
-	case o.auth == "basic" && o.unencrypted:
-		return auth.BasicInsecure(cred), nil
-	case o.auth == "basic":
-		return auth.Basic(cred), nil
-	}
-	return auth.Negotiate(auth.NTLM(cred)), nil
 }

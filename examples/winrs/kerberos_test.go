@@ -61,6 +61,7 @@ func TestKerberos(t *testing.T) {
 		want      string
 	}{
 		"password":             {args: []string{"-auth", "kerberos", "-u", user + "@" + realm}, want: user + "@" + realm + ", delegated: false"},
+		"negotiate":            {args: []string{"-u", user + "@" + realm}, want: user + "@" + realm + ", delegated: false"},
 		"keytab":               {args: []string{"-keytab", keytab}, want: robot + "@" + realm + ", delegated: false"},
 		"keytab and delegated": {args: []string{"-keytab", keytab, "-u", robot, "-delegate"}, want: robot + "@" + realm + ", delegated: true"},
 		"cache":                {args: []string{"-ccache", "FILE:" + ccache}, want: user + "@" + realm + ", delegated: false"},
@@ -83,6 +84,32 @@ func TestKerberos(t *testing.T) {
 		got := finish(t, command(t, nil, says...))
 		assert.Equal(t, 255, got.code)
 		assert.Contains(t, got.stderr, flags)
+	}
+}
+
+// TestNoRealm logs on with NTLM where nobody knows the realm's KDCs, and where the
+// host has no name.
+func TestNoRealm(t *testing.T) {
+	const account = user + "@corp.example"
+	srv := winrmtest.NewUnstartedServer(winrmtest.HandlerFunc(func(p *winrmtest.Proc) uint32 {
+		fmt.Fprint(p.Stdout, p.User)
+		return 0
+	}))
+	srv.Users = map[string]string{account: password}
+	srv.Mechanisms = []winrmtest.Mechanism{winrmtest.Negotiate(), winrmtest.CredSSP(winrmtest.CredSSPOptions{})}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	_, port, err := net.SplitHostPort(srv.Listener.Addr().String())
+	require.NoError(t, err)
+	conf := filepath.Join(t.TempDir(), "krb5.conf")
+	require.NoError(t, os.WriteFile(conf, []byte("[libdefaults]\n dns_lookup_kdc = false\n"), 0o600))
+	for _, host := range []string{"localhost", "127.0.0.1"} {
+		for _, auth := range []string{"negotiate", "credssp"} {
+			t.Run(host+"/"+auth, func(t *testing.T) {
+				got := finish(t, command(t, []string{"KRB5_CONFIG=" + conf}, "-r", "http://"+host+":"+port, "-auth", auth, "-u", account, "-n", "whoami"))
+				assert.Equal(t, outcome{stdout: account}, got)
+			})
+		}
 	}
 }
 

@@ -79,7 +79,8 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	f.StringVar(&o.user, "u", "", `account: user, DOMAIN\user or user@realm`)
 	f.StringVar(&o.password, "p", "", "where the password comes from: prompt, env:NAME or file:PATH\n"+
 		"(default: $"+passwordVariable+", else the prompt)")
-	f.StringVar(&o.auth, "auth", "", strings.Join(mechanisms, ", ")+" (default negotiate, certificate with -cert,\n"+
+	f.StringVar(&o.auth, "auth", "", strings.Join(mechanisms, ", ")+" (default negotiate: Kerberos\n"+
+		"for user@realm and hosts with a name, else NTLM; certificate with -cert,\n"+
 		"kerberos with -keytab, -ccache or -delegate)")
 	f.BoolVar(&o.ssl, "ssl", false, "use https (port 5986)")
 	f.BoolVar(&o.unencrypted, "unencrypted", false, "over http, send commands in clear, and with -auth basic the password too")

@@ -40,7 +40,7 @@ func (f *Flags) Register(set *flag.FlagSet) {
 	set.StringVar(&f.Remote, "r", "", "`host`, host:port or URL of the listener (default: a demo host inside this process)")
 	set.StringVar(&f.User, "u", "", `account: user, DOMAIN\user or user@realm`)
 	set.StringVar(&f.Password, "p", "", "where the password comes from: env:NAME or file:PATH (default env:"+passwordVariable+")")
-	set.StringVar(&f.Auth, "auth", "negotiate", "negotiate (with NTLM), kerberos, basic or credssp")
+	set.StringVar(&f.Auth, "auth", "negotiate", "negotiate (Kerberos for user@realm, else NTLM), kerberos, basic or credssp")
 	set.BoolVar(&f.SSL, "ssl", false, "use https (port 5986)")
 	set.StringVar(&f.CA, "ca", "", "trust the certificate authorities in this PEM `file`")
 	set.BoolVar(&f.Insecure, "insecure", false, "do not verify the host's certificate: anybody in between can read along")
@@ -51,6 +51,7 @@ type Host struct {
 	Endpoint    string
 	Config      *winrm.Config
 	Credentials auth.Credentials
+	inner       auth.Mechanism // of CredSSP, nil: NTLM
 	close       func()
 }
 
@@ -63,7 +64,7 @@ func (h *Host) Close() {
 
 // CredSSP is the mechanism that hands the credentials to the host.
 func (h *Host) CredSSP() auth.Mechanism {
-	return credssp.New(credssp.Config{Credentials: h.Credentials})
+	return credssp.New(credssp.Config{Credentials: h.Credentials, Inner: h.inner})
 }
 
 // Host makes ready what the flags say. Nothing is dialled yet.
@@ -84,16 +85,26 @@ func (f *Flags) Host(name string, stderr io.Writer) (*Host, error) {
 	}
 	switch f.Auth {
 	case "negotiate":
-		h.Config.Auth = auth.Negotiate(auth.NTLM(h.Credentials))
+		m, end, err := Negotiate(h.Credentials, h.Endpoint)
+		if err != nil {
+			return nil, err
+		}
+		h.Config.Auth, h.inner, h.close = m, m, func() { _ = end() }
 	case "kerberos":
 		kerb, err := kerberos.New(&kerberos.Config{Credentials: h.Credentials})
 		if err != nil {
 			return nil, err
 		}
 		h.Config.Auth, h.close = auth.Negotiate(kerb), func() { _ = kerb.Close() }
+		h.inner = h.Config.Auth
 	case "basic":
 		h.Config.Auth = auth.Basic(h.Credentials)
 	case "credssp":
+		inner, end, err := Negotiate(h.Credentials, h.Endpoint)
+		if err != nil {
+			return nil, err
+		}
+		h.inner, h.close = inner, func() { _ = end() }
 		h.Config.Auth = h.CredSSP()
 	default:
 		return nil, fmt.Errorf("-auth %s: not one of negotiate, kerberos, basic, credssp", f.Auth)
