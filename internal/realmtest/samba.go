@@ -85,9 +85,21 @@ func StartSambaTrust(t testing.TB) (corp, other *Samba) {
 	other.start(t)
 	corp.ready(t)
 	other.ready(t)
-	run(t, corp.Env, "", "nsenter", "--target", strconv.Itoa(corp.pid), "--mount",
-		"samba-tool", "domain", "trust", "create", SambaOther, "--type=forest", "--direction=both",
-		"--create-location=both", "-U", "Administrator@"+SambaOther+"%"+SambaAdmin)
+	trust := func(what string, more ...string) ([]byte, error) {
+		args := append([]string{"--target", strconv.Itoa(corp.pid), "--mount", "samba-tool", "domain", "trust", what, SambaOther,
+			"-U", "Administrator@" + SambaOther + "%" + SambaAdmin}, more...)
+		return command(corp.Env, "", "nsenter", args...).CombinedOutput()
+	}
+	// A domain controller that has just begun, on a busy machine, now and then has no
+	// answer yet for what this asks.
+	eventually(t, "trust of two domains", time.Minute, func() error {
+		out, err := trust("create", "--type=forest", "--direction=both", "--create-location=both")
+		if err != nil {
+			_, _ = trust("delete", "--delete-location=both") // what one side may have of it
+			return fmt.Errorf("%w: %s", err, out)
+		}
+		return nil
+	})
 	return corp, other
 }
 
