@@ -29,8 +29,12 @@ func TestReset(t *testing.T) {
 	cmd := client.Command("x")
 	require.NoError(t, cmd.Start())
 	eventually(t, func() bool { return srv.Stats().Operations > 0 }, "Receive is held")
+	before := srv.Stats()
 	srv.CloseConnections()
-	eventually(t, func() bool { return srv.Stats().Operations > 0 && srv.Stats().TotalConnections > 1 }, "and again")
+	eventually(t, func() bool {
+		now := srv.Stats()
+		return now.Operations > 0 && now.TotalConnections > before.TotalConnections && now.Exchanges["Receive"] > before.Exchanges["Receive"]
+	}, "and again")
 	close(step)
 	var err error
 	within(t, 5*time.Second, func() { err = cmd.Wait() })
