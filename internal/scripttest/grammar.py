@@ -104,6 +104,12 @@ class Walk:
         if node.child_count == 3 and text(node.children[2]).lower() == "$null":
             self.fact("null on the right", node)
 
+    def logical_expression(self, node):
+        """-and and -or have the same precedence."""
+        left = core(node.children[0])
+        if node.child_count == 3 and left.type == node.type and text(left.children[1]).lower() != text(node.children[1]).lower():
+            self.fact("mixed", node)
+
     def variable(self, node):
         """With a colon behind it in a string, where the grammars take it for text."""
         colon = node.parent.type.startswith("expandable") and self.source[node.end_byte:node.end_byte + 1] == b":"

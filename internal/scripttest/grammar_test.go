@@ -127,6 +127,7 @@ func TestRulesCanFail(t *testing.T) {
 		{script{"$x=New-Object Net.WebClient", 3, nil}, "no object"},
 		{script{"function sleep{}", 3, nil}, "an alias"},
 		{script{"if($x -eq $null){$y=1}", 3, nil}, "each element"},
+		{script{"if($a -or $b -and $c){$y=1}", 3, nil}, "parentheses"},
 		{script{`$x="$name: text"`, 3, nil}, "scope or drive"},
 		{script{`$x="$name:text"`, 3, nil}, "scope or drive"},
 		{script{"$l.Add(1)", 3, nil}, "into the output"},

@@ -138,6 +138,8 @@ func (s script) rule(f fact, own map[string]bool) string {
 		}
 	case "null on the right":
 		return "compares each element, if the left side is an array"
+	case "mixed":
+		return "-and and -or have the same precedence: it wants parentheses"
 	case "variable":
 		if _, _, colon := strings.Cut(f.Text, ":"); colon && !slices.ContainsFunc(scopes, func(p string) bool { return strings.HasPrefix(f.Text, "$"+p) }) {
 			return "what is before the colon is taken for a scope or drive"
