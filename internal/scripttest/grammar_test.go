@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 	scripts := all(t)
 	for _, name := range []string{
 		"sent: # winrmkit delegation 1", "sent: # winrmkit leases 1", "sent: #winrmkit 1 inline ", "sent: #winrmkit 1 raw ",
-		"sent: Test-ADServiceAccount -Identity 'web-app_01'",
+		"sent: #winrmkit 1 object ", "sent: param($Name)", "sent: # winrmkit file agent 2: requests on stdin, replies on stdout, see package fileagent.",
 	} {
 		require.Contains(t, scripts, name, "what reaches a host")
 	}

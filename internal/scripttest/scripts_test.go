@@ -114,30 +114,25 @@ func sent(t testing.TB) map[string]script {
 	t.Cleanup(srv.Close)
 	ctx, client := t.Context(), srv.Client()
 	// What they come to is tested elsewhere.
-	_ = client.PowerShell(ctx, "'x'").Run()
+	_ = client.PowerShell(ctx, "[void]$x").Run()
 	_, _ = client.Stat(ctx, `C:\`)
 	_, _ = client.CredSSPStatus(ctx)
 	_ = client.EnableCredSSPClient(ctx, true, "srv2.corp.example")
 	_ = client.DisableCredSSPClient(ctx)
 	_, _ = client.RestoreCredSSP(ctx, winrm.RestoreOptions{Sweep: true})
-	for range winrm.Diagnose(ctx, srv.URL, &winrm.DiagnoseOptions{Config: srv.Config(), ManagedAccount: "web-app_01"}) {
+	for range winrm.Diagnose(ctx, srv.URL, &winrm.DiagnoseOptions{Config: srv.Config(), ManagedAccount: "webapp01$"}) {
 	}
 	require.NoError(t, client.Close())
 	srv.Close()
 	return out
 }
 
-var (
-	encoded = regexp.MustCompile(`-EncodedCommand "?([A-Za-z0-9+/=]+)`)
-	command = regexp.MustCompile(`-Command "?([^"]*)`)
-)
+// encoded is how all of them travel: what -Command is given comes out with
+// warnings in it, which for an encoded one go elsewhere.
+var encoded = regexp.MustCompile(`-EncodedCommand "?([A-Za-z0-9+/=]+)`)
 
 // found adds the scripts of a command line and of what came on its stdin.
 func found(t testing.TB, out map[string]script, line string, stdin []byte) {
-	if m := command.FindStringSubmatch(line); m != nil {
-		out[m[1]] = script{text: m[1], version: 3}
-		return
-	}
 	m := encoded.FindStringSubmatch(line)
 	if !assert.NotNil(t, m, line) {
 		return
@@ -156,6 +151,8 @@ func found(t testing.TB, out map[string]script, line string, stdin []byte) {
 	}
 	first, _, _ = strings.Cut(first, f.Marker)
 	out[first] = script{text: text, version: 3, frame: f}
+	first, _, _ = strings.Cut(f.Script, "\n")
+	out[first] = script{text: f.Script, version: 3}
 }
 
 // decode is what powershell.exe does with -EncodedCommand.
