@@ -161,7 +161,9 @@ var patients = []patient{
 	},
 	{
 		name: "no module for managed accounts", step: "managed account", cause: "tool-missing", warns: true,
-		server: programs(map[string]string{"powershell": ""}),
+		server: account(func(s *winrmtest.Script) uint32 {
+			return s.Throw("The term 'Test-ADServiceAccount' is not recognized as the name of a cmdlet.", "CommandNotFoundException", "ObjectNotFound")
+		}),
 		look: func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) {
 			o.ManagedAccount = "webapp01"
 		},
@@ -173,7 +175,52 @@ var patients = []patient{
 	},
 	{
 		name: "managed account", step: "managed account", cause: "managed-account",
-		server: programs(map[string]string{"powershell": "False\r\n"}),
+		server: account(func(s *winrmtest.Script) uint32 {
+			s.Record("warning", "Test failed for Managed Service Account webapp01$.")
+			s.Emit(false)
+			return 0
+		}),
+		look: func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) {
+			o.ManagedAccount = "webapp01$"
+		},
+	},
+	{
+		name: "managed account by a second hop", step: "managed account", cause: "managed-account-unknown", warns: true,
+		server: account(func(s *winrmtest.Script) uint32 {
+			return s.Throw("Unable to contact the server. This may be because this server does not exist, it is currently down, "+
+				"or it does not have the Active Directory Web Services running.", "ActiveDirectoryServer:0,Microsoft.ActiveDirectory.Management.Commands.TestADServiceAccount", "ResourceUnavailable")
+		}),
+		look: func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) {
+			o.ManagedAccount = "webapp01"
+		},
+	},
+	{
+		name: "no such managed account", step: "managed account", cause: "managed-account-missing",
+		server: account(func(s *winrmtest.Script) uint32 {
+			return s.Throw("Cannot find an object with identity: 'webapp02'", "ActiveDirectoryCmdlet:Microsoft.ActiveDirectory.Management.ADIdentityNotFoundException,"+
+				"Microsoft.ActiveDirectory.Management.Commands.TestADServiceAccount", "ObjectNotFound")
+		}),
+		look: func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) {
+			o.ManagedAccount = "webapp02"
+		},
+	},
+	{
+		name: "managed account, and a host that explains nothing", step: "managed account", cause: "managed-account-unknown", warns: true,
+		server: account(func(s *winrmtest.Script) uint32 {
+			fmt.Fprint(s.Stderr, "Access is denied.\r\n")
+			return 1
+		}),
+		look: func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) {
+			o.ManagedAccount = "webapp01"
+		},
+	},
+	{
+		name: "usable account", step: "managed account",
+		server: account(func(s *winrmtest.Script) uint32 {
+			s.Record("warning", "Error initializing default drive: 'Unable to find a default server.'")
+			s.Emit(true)
+			return 0
+		}),
 		look: func(_ *testing.T, _ *winrmtest.Server, _ *string, o *winrm.DiagnoseOptions) {
 			o.ManagedAccount = "webapp01"
 		},
@@ -191,6 +238,15 @@ func programs(said map[string]string) func(*winrmtest.Server) {
 			})
 		}
 		s.Handler = h
+	}
+}
+
+// account is a host that is asked about a managed account.
+func account(answer func(*winrmtest.Script) uint32) func(*winrmtest.Server) {
+	return func(s *winrmtest.Server) {
+		s.Handler = &winrmtest.Host{Script: func(r *winrmtest.Script) (uint32, bool) {
+			return answer(r), strings.HasPrefix(string(r.Args), `{"Name":"webapp0`)
+		}}
 	}
 }
 

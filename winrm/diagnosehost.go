@@ -162,30 +162,56 @@ func (d *doctor) secureChannel(ctx context.Context) (finding, error) {
 	return f, nil
 }
 
+// testAccount asks about a managed account. The drive of the directory, which the
+// module would make first, takes time and gives a warning where the question
+// itself is still answered.
+const testAccount = "param($Name)\n$env:ADPS_LoadDefaultDrive='0'\nTest-ADServiceAccount -Identity $Name"
+
 // managedAccount asks the host whether it can use a gMSA.
 func (d *doctor) managedAccount(ctx context.Context) (finding, error) {
-	if !hostscript.ValidName(d.ManagedAccount) {
-		return finding{}, fmt.Errorf("winrm: %q is no account", d.ManagedAccount)
-	}
-	cmd := d.client.CommandContext(ctx, "powershell", "-NoProfile", "-NonInteractive", "-Command", "Test-ADServiceAccount -Identity '"+d.ManagedAccount+"'")
-	said, err := cmd.Output()
-	text := strings.TrimSpace(string(said))
-	f := saw("Test-ADServiceAccount: %s", firstLine(text))
-	if _, exited := errors.AsType[*ExitError](err); err != nil && !exited {
-		return f, err
-	}
+	cmd := d.client.PowerShell(ctx, testAccount)
+	cmd.Script.Args, cmd.Script.ErrorAction = map[string]string{"Name": d.ManagedAccount}, "Stop"
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	usable, err := RunJSON[bool](cmd)
+	thrown, told := errors.AsType[*ScriptError](err)
+	_, exited := errors.AsType[*ExitError](err)
+	var f finding
 	switch {
-	case strings.EqualFold(text, "True"):
-	case text == "": // an error, which goes elsewhere
-		return missing(f, "Test-ADServiceAccount", "Install-WindowsFeature RSAT-AD-PowerShell, or ask on a host that has it"), nil
-	default:
+	case err == nil && usable:
+		return saw("Test-ADServiceAccount: True"), nil
+	case err == nil:
+		f = saw("Test-ADServiceAccount: False")
 		f.failed = true
 		f.causes = []Cause{{
 			ID: "managed-account", Text: d.host() + " cannot use the group managed service account " + d.ManagedAccount,
 			Check:  "Get-ADServiceAccount " + d.ManagedAccount + " -Properties PrincipalsAllowedToRetrieveManagedPassword",
 			Remedy: "Set-ADServiceAccount " + d.ManagedAccount + " -PrincipalsAllowedToRetrieveManagedPassword <group of hosts>; klist purge -li 0x3e7 on the host",
 		}}
+		return f, nil
+	case told && thrown.Record.ID == "CommandNotFoundException":
+		f = saw("Test-ADServiceAccount: %s", firstLine(thrown.Record.Message))
+		return missing(f, "Test-ADServiceAccount", "Install-WindowsFeature RSAT-AD-PowerShell, or ask on a host that has it"), nil
+	case told && strings.Contains(thrown.Record.ID, "ADIdentityNotFoundException"):
+		f = saw("Test-ADServiceAccount: %s", firstLine(thrown.Record.Message))
+		f.failed = true
+		f.causes = []Cause{{
+			ID: "managed-account-missing", Text: "the domain has no managed service account " + d.ManagedAccount, Certain: true,
+			Check: "Get-ADServiceAccount -Filter *", Remedy: "name one that is there; New-ADServiceAccount makes one",
+		}}
+		return f, nil
+	case told:
+		f = saw("Test-ADServiceAccount: %s", firstLine(thrown.Record.Message))
+	case exited: // in constrained language mode it cannot tell more
+		f = saw("Test-ADServiceAccount: %s", firstLine(strings.TrimSpace(stderr.String())))
+	default:
+		return f, err
 	}
+	f.causes = []Cause{{
+		ID: "managed-account-unknown", Text: d.host() + " could not ask a domain controller about " + d.ManagedAccount + ": the logon may not reach that far",
+		Check:  "Test-ADServiceAccount " + d.ManagedAccount + " at the host itself",
+		Remedy: "log on by CredSSP, or by Kerberos with delegation; the domain controller needs Active Directory Web Services",
+	}}
 	return f, nil
 }
 

@@ -14,7 +14,9 @@ import (
 )
 
 // Errors that a [*FileError] matches, besides fs.ErrNotExist, fs.ErrPermission
-// and fs.ErrExist.
+// and fs.ErrExist. A path of more than 247 characters, and a name such as "con" or
+// one with a dot at its end, is ErrInvalidName on hosts older than Windows
+// PowerShell 5.1 and .NET Framework 4.6.2.
 var (
 	ErrDiskFull    = errors.New("winrm: the disk of the host is full")
 	ErrInUse       = errors.New("winrm: the file is in use on the host")

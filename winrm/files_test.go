@@ -426,3 +426,22 @@ func TestCopyFSErrors(t *testing.T) {
 	cancel()
 	assert.ErrorIs(t, client.CopyFS(canceled, `C:\u`, m, nil), context.Canceled)
 }
+
+// A directory comes in parts of 500, and the last may be empty.
+func TestReadDirParts(t *testing.T) {
+	_, d, client := files(t)
+	remote := client.FS(t.Context(), `C:\many`)
+	require.NoError(t, client.MkdirAll(t.Context(), `C:\many`))
+	n := 0
+	for _, want := range []int{0, 499, 500, 501, 1000} {
+		for ; n < want; n++ {
+			require.NoError(t, d.WriteFile(fmt.Sprintf(`C:\many\%04d`, n), nil))
+		}
+		all, err := fs.ReadDir(remote, ".")
+		require.NoError(t, err)
+		require.Len(t, all, want)
+		if n > 0 {
+			assert.Equal(t, fmt.Sprintf("%04d", n-1), all[n-1].Name())
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 type HostScriptError struct {
 	Script string // what it does, such as "acquire"
 	Output string // what it wrote to its error stream
-	Err    error  // its exit code, if it had one
+	Err    error  // its exit code, if it had one, or why it was not sent
 }
 
 func (e *HostScriptError) Error() string {
@@ -32,7 +32,7 @@ func (e *HostScriptError) Error() string {
 	return text
 }
 
-// Unwrap returns the exit error.
+// Unwrap returns Err.
 func (e *HostScriptError) Unwrap() error { return e.Err }
 
 // bootstrapLine starts PowerShell so that it runs what comes by standard input.
@@ -45,6 +45,9 @@ var bootstrapLine = "powershell -NoProfile -NonInteractive -OutputFormat Text -E
 // command line is too short for it. What acts is one statement at its end, so
 // that a text which was cut on its way does nothing.
 func (c *Client) script(ctx context.Context, call hostscript.Call) ([]map[string]string, error) {
+	if err := call.Check(); err != nil { // such as an id of somebody's CredSSPStore
+		return nil, &HostScriptError{Script: string(call.Op), Err: err}
+	}
 	cmd := c.CommandContext(ctx, "powershell")
 	cmd.Raw = bootstrapLine
 	cmd.Stdin = strings.NewReader(call.Text())

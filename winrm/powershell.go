@@ -15,8 +15,9 @@ import (
 // A Script is what makes a [Cmd] a PowerShell script. It is Cmd.Script.
 //
 // The script runs as a script block of its own: a param block, requirements and
-// using statements may begin it, and it may have any length. What it writes is
-// UTF-8. It ends
+// using statements may begin it, and it may have any length; PowerShell 3 and 4
+// read no more than 2 million characters of script and arguments. What it writes
+// is UTF-8. It ends
 //
 //   - with the code of its exit statement;
 //   - with 1 after any terminating error: throw, a failed method, a parse error,
@@ -34,13 +35,15 @@ type Script struct {
 	// Args holds the values of the script's parameters: a struct or a map with
 	// their names, or a slice with the values in order, or nil. They travel as
 	// JSON, beside the script and never in it: what looks like code stays a
-	// string.
+	// string. Names that differ only by case are the same to PowerShell: an
+	// object with two of them ends the script before it begins.
 	Args any
 	// Program is powershell or pwsh, or the path of either. "" is that of
 	// Config.PowerShell.
 	Program string
 	// ErrorAction is the script's $ErrorActionPreference. "" is PowerShell's
-	// own, Continue: errors are shown and the script goes on.
+	// own, Continue: errors are shown and the script goes on. Ignore, which
+	// Windows PowerShell does not have, is SilentlyContinue there.
 	ErrorAction string
 	// Profile lets PowerShell load the profile scripts of the user.
 	Profile bool

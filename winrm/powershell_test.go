@@ -210,6 +210,22 @@ func TestRunJSON(t *testing.T) {
 	assert.Len(t, many, 20_000)
 }
 
+// A script whose arguments PowerShell cannot read does not run, and that is an error.
+func TestUnreadableArgs(t *testing.T) {
+	ran := false
+	_, client := scripts(t, func(*winrmtest.Script) (uint32, bool) { ran = true; return 0, true })
+	for _, input := range []io.Reader{nil, strings.NewReader("x")} {
+		cmd := client.PowerShell(t.Context(), "param($Env) $Env")
+		cmd.Script.Args = map[string]any{"Env": []any{map[string]string{"Path": "1", "PATH": "2"}}}
+		cmd.Stdin = input
+		_, err := winrm.RunJSON[[]any](cmd)
+		failed, ok := errors.AsType[*winrm.ScriptError](err)
+		require.True(t, ok, "%v", err)
+		assert.Contains(t, failed.Record.ID, "DuplicateKeysInJsonString")
+	}
+	assert.False(t, ran)
+}
+
 // What constrained language mode makes of scripts that need more, as a host of
 // ours has shown it in public.
 func TestConstrainedLanguage(t *testing.T) {

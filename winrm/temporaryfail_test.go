@@ -290,3 +290,30 @@ func TestRestoreBesideBadNote(t *testing.T) {
 	require.NoError(t, os.Remove(bad))
 	requireEmpty(t, notes)
 }
+
+// forgedStore is somebody's store, with a note that somebody else has changed.
+type forgedStore struct {
+	winrm.CredSSPStore
+	note winrm.CredSSPIntent
+}
+
+func (s forgedStore) List(ctx context.Context) ([]winrm.CredSSPIntent, error) {
+	notes, err := s.CredSSPStore.List(ctx)
+	return append(notes, s.note), err
+}
+
+// What is no id does not get into a script that runs as an administrator.
+func TestRestoreForgedID(t *testing.T) {
+	srv := credSSPHost()
+	srv.Record = true
+	client, _ := startCredSSP(t, srv)
+	forged := forgedStore{store(t), winrm.CredSSPIntent{ID: "0';Remove-Item C:\\ -Recurse;'", Endpoint: client.Endpoint()}}
+	done, err := client.RestoreCredSSP(t.Context(), winrm.RestoreOptions{Store: forged, Sweep: true})
+	failed, ok := errors.AsType[*winrm.CredSSPRestoreError](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, forged.note.ID, failed.ID)
+	_, ok = errors.AsType[*winrm.HostScriptError](err)
+	assert.True(t, ok)
+	assert.Empty(t, done)
+	assert.Zero(t, len(srv.Exchanges()), "nothing was sent")
+}

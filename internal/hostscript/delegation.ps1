@@ -7,7 +7,7 @@ function On($list){$d=$root.OpenSubKey($path);if($d){$d.GetValue($list) -eq 1}el
 function Names($list){
   $k=$root.OpenSubKey("$path\$list")
   if($k){
-    foreach($n in @($k.GetValueNames()|Sort-Object{if($_ -match '^\d{1,9}$'){[int]$_}else{[int]::MaxValue}},{$_})){
+    foreach($n in @($k.GetValueNames()|Sort-Object {if($_ -match '^[0-9]{1,9}$'){[int]$_}else{[int]::MaxValue}},{$_})){
       if('String','ExpandString' -contains $k.GetValueKind($n)){$k.GetValue($n)}
     }
   }
@@ -21,7 +21,7 @@ function Save($list,$names){
   }
   $k=$d.CreateSubKey($list)
   for($i=0;$i -lt $names.Count;$i++){$k.SetValue("$($i+1)",[string]$names[$i],'String')}
-  foreach($n in $k.GetValueNames()){if($n -notmatch '^[1-9]\d{0,8}$' -or [int]$n -gt $names.Count){$k.DeleteValue($n)}}
+  foreach($n in $k.GetValueNames()){if($n -notmatch '^[1-9][0-9]{0,8}$' -or [int]$n -gt $names.Count){$k.DeleteValue($n)}}
   $d.SetValue($list,1,'DWord');$d.SetValue($switches[$list],1,'DWord')
 }
 try{

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,7 +77,32 @@ func ValidID(id string) bool { return validID.MatchString(id) }
 // ValidName reports whether a name can stand in the delegation policy.
 func ValidName(name string) bool { return validName.MatchString(name) }
 
-// Text is the script.
+// Check returns what cannot stand in the script, where it would become part of it.
+func (c Call) Check() error {
+	switch c.Op {
+	case OpAcquire, OpRenew, OpRelease:
+		if !ValidID(c.ID) {
+			return fmt.Errorf("%q is no id of a lease", c.ID)
+		}
+	case OpLeases:
+	case OpDelegation:
+		for _, l := range c.Lists {
+			if l != ListFresh && l != ListNTLM {
+				return fmt.Errorf("%q is no list of the policy", l)
+			}
+		}
+		for _, n := range slices.Concat(c.Add, c.Remove) {
+			if !ValidName(n) {
+				return fmt.Errorf("%q is no name in the policy", n)
+			}
+		}
+	default:
+		return fmt.Errorf("there is no script %q", c.Op)
+	}
+	return nil
+}
+
+// Text is the script of a call that Check approves of.
 func (c Call) Text() string {
 	head := "# winrmkit " + string(c.Op) + " 1\n"
 	switch c.Op {

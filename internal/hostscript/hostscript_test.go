@@ -57,6 +57,29 @@ func TestValid(t *testing.T) {
 	assert.Equal(t, []map[string]string{{"state": "on", "now": "true"}}, Results("noise\r\nwinrmkit: state=on;now=true\r\n"))
 }
 
+func TestCheck(t *testing.T) {
+	for _, c := range calls {
+		assert.NoError(t, c.Check(), c.Op)
+	}
+	const bad = "0123456789abcdef';exit 1;'"
+	for _, c := range []Call{
+		{},
+		{Op: "x"},
+		{Op: OpAcquire, ID: bad},
+		{Op: OpRenew, ID: bad},
+		{Op: OpRelease, ID: bad},
+		{Op: OpRelease, ID: calls[0].ID + "\n"},
+		{Op: OpRelease},
+		{Op: OpDelegation, Lists: []string{bad}},
+		{Op: OpDelegation, Add: []string{"a", bad}},
+		{Op: OpDelegation, Remove: []string{bad}},
+		{Op: OpDelegation, Add: []string{"a\u2019b"}},
+		{Op: OpDelegation, Add: []string{"a\n"}},
+	} {
+		assert.Error(t, c.Check(), "%+v", c)
+	}
+}
+
 // Nothing here can run PowerShell on Windows; what has gone wrong there before,
 // in these scripts or others, is looked for in their text.
 func TestKnownTraps(t *testing.T) {

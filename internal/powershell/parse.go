@@ -2,6 +2,7 @@ package powershell
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ const maxHeader = 64 << 20
 // Parse takes a command apart that Build has made: the decoded text of
 // -EncodedCommand. It reads the frame's part of stdin and returns the rest as
 // the script's. It is for those who imitate PowerShell: anything that is not a
-// frame to the last character is refused with ErrNoFrame.
+// frame to the last character is refused with ErrNoFrame. Any other error is one
+// that ends the frame before its script runs; the Frame is returned with it.
 func Parse(command string, stdin io.Reader) (*Frame, io.Reader, error) {
 	first, _, _ := strings.Cut(command, "\n")
 	words := strings.Fields(strings.TrimPrefix(first, signature))
@@ -27,14 +29,19 @@ func Parse(command string, stdin io.Reader) (*Frame, io.Reader, error) {
 		return nil, nil, ErrNoFrame
 	}
 	f := &Frame{Mode: Mode(words[0]), Marker: words[1]}
-	f.Progress = strings.Contains(command, "\n$ProgressPreference='Continue'\n")
-	f.ErrorAction, _ = literalAfter(command, "\n$ErrorActionPreference=")
+	// The script of inline stands in the middle, and may look like any of this.
+	before, _, _ := strings.Cut(command, begin)
+	after := command[max(0, strings.LastIndex(command, block)):]
+	f.Progress = strings.Contains(before, "\n$ProgressPreference='Continue'\n")
+	f.ErrorAction, _ = literalAfter(before, "\n$ErrorActionPreference=")
+	if strings.Contains(before, "\n$ErrorActionPreference="+ignore+"\n") {
+		f.ErrorAction = "Ignore"
+	}
 	if f.Mode == Inline {
 		f.Script, _ = literalAfter(command, "\n$wks=")
 	}
-	tail := command[max(0, len(command)-len(body)-len(runJSON)-100):]
-	reads := strings.Contains(tail, "$input|&")
-	if _, rest, ok := strings.Cut(tail, " -Depth "); ok {
+	reads := strings.Contains(after, "$input|&")
+	if _, rest, ok := strings.Cut(after, " -Depth "); ok {
 		digits, _, _ := strings.Cut(rest, " ")
 		f.Depth, _ = strconv.Atoi(digits)
 	}
@@ -101,6 +108,9 @@ func (f *Frame) readHeader(stdin io.Reader) (io.Reader, error) {
 		return nil, fmt.Errorf("powershell: %w", err)
 	}
 	f.Script, f.Args = h.Script, h.Args
+	if first, second, ok := duplicate(h.Args); ok {
+		return nil, &DuplicateError{first, second}
+	}
 	if h.Dates {
 		var v any
 		d := json.NewDecoder(strings.NewReader(string(h.Args)))
@@ -114,6 +124,49 @@ func (f *Frame) readHeader(stdin io.Reader) (io.Reader, error) {
 		}
 	}
 	return rest, nil
+}
+
+// A DuplicateError is what ConvertFrom-Json says to an object with two names that
+// PowerShell takes for the same.
+type DuplicateError struct{ First, Second string }
+
+func (e *DuplicateError) Error() string {
+	return fmt.Sprintf("Cannot convert the JSON string because a dictionary that was converted from the string contains the duplicated keys '%s' and '%s'.", e.First, e.Second)
+}
+
+// duplicate finds such names.
+func duplicate(raw json.RawMessage) (first, second string, ok bool) {
+	type object struct {
+		names map[string]string // by what they are compared by, nil for an array
+		value bool              // comes next
+	}
+	var open []object
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	for {
+		t, err := d.Token()
+		if err != nil {
+			return "", "", false
+		}
+		if n := len(open) - 1; n >= 0 && open[n].names != nil && t != json.Delim('}') {
+			if name, isName := t.(string); isName && !open[n].value {
+				key := strings.ToLower(name)
+				if other, there := open[n].names[key]; there {
+					return other, name, true
+				}
+				open[n].names[key] = name
+			}
+			open[n].value = !open[n].value
+		}
+		switch t {
+		case json.Delim('{'):
+			open = append(open, object{names: map[string]string{}})
+		case json.Delim('['):
+			open = append(open, object{})
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+		}
+	}
 }
 
 // Report writes the line that tells of the error that ended the script.

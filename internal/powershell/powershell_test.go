@@ -36,6 +36,8 @@ var hostile = []string{
 	"{0}", "%PATH%", "^&|<>", "-EncodedCommand", "--%", "#", "\x00", "\x01\x1f\x7f", "ünïcödé 日本語 😀", "\u2028\u2029\ufeff", "_x000D_", "</Objs>", "]]>",
 	"2020-01-01T00:00:00Z", "/Date(1)/", `\/Date(1)\/`, "=already", "true", "null", "0x10", "1e5", " leading and trailing ", "\t", `\u0041`, `C:\x\`,
 	"#< winrmkit x", "$input", strings.Repeat("long ", 2000),
+	// What a frame has itself.
+	"#\n$ErrorActionPreference='Stop'\n", "#\n$ProgressPreference='Continue'\n", "$input|& {1} -Depth 9 ", "\n$wks='x'\ntry{\n",
 }
 
 func TestHostileScriptsAndArgs(t *testing.T) {
@@ -67,6 +69,38 @@ func TestHostileScriptsAndArgs(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What can fail before the script runs fails in the try that reports it: outside of
+// it PowerShell goes on with the next line, runs no script and exits with 0.
+func TestHeadIsGuarded(t *testing.T) {
+	for _, f := range []powershell.Frame{
+		{Script: "1"},
+		{Script: "1", Args: json.RawMessage("{}")},
+		{Script: "$input", Args: json.RawMessage("{}"), Input: true},
+		{Script: "1", Args: json.RawMessage("{}"), Input: true},
+	} {
+		command, _, err := f.Build()
+		require.NoError(t, err)
+		before, after, ok := strings.Cut(decode(t, command), "\ntry{\n")
+		require.True(t, ok, f.Mode)
+		for _, reads := range []string{"ConvertFrom-Json", "OpenStandardInput", "$input", "wkr"} {
+			assert.NotContains(t, before, reads, f.Mode)
+		}
+		assert.Contains(t, after, "throw;exit 1}", "where the preference is to be silent, throw does nothing")
+	}
+}
+
+// Windows PowerShell has no preference Ignore, and says so at the first error.
+func TestIgnore(t *testing.T) {
+	f := powershell.Frame{Script: "1", ErrorAction: "Ignore"}
+	command, _, err := f.Build()
+	require.NoError(t, err)
+	text := decode(t, command)
+	assert.NotContains(t, text, "$ErrorActionPreference='Ignore'")
+	got, _, err := powershell.Parse(text, strings.NewReader(""))
+	require.NoError(t, err)
+	assert.Equal(t, &f, got)
 }
 
 // Nothing of the arguments is in the command, and what goes over stdin as text is
@@ -180,7 +214,7 @@ func TestRealPowerShell(t *testing.T) {
 		}
 		return out.String(), stderr.String(), cmd.ProcessState.ExitCode()
 	}
-	args, err := json.Marshal(map[string]any{"Values": hostile[:len(hostile)-1]})
+	args, err := json.Marshal(map[string]any{"Values": hostile})
 	require.NoError(t, err)
 	f := &powershell.Frame{Script: "param($Values) $Values", Args: args, Depth: 3}
 	out, stderr, code := run(f, "")
@@ -189,7 +223,7 @@ func TestRealPowerShell(t *testing.T) {
 	require.True(t, ok, out)
 	var got []string
 	require.NoError(t, json.Unmarshal([]byte(strings.TrimSpace(line)), &got))
-	assert.Equal(t, hostile[:len(hostile)-1], got)
+	assert.Equal(t, hostile, got)
 
 	for _, c := range []struct {
 		script, stdin string

@@ -165,7 +165,7 @@ func (a *agent) list(q *fileagent.Request) error {
 		entries = append(entries, a.d.nodes[k].entry())
 	}
 	a.d.mu.Unlock()
-	for len(entries) > 500 {
+	for len(entries) >= 500 { // the last part may have none
 		if err := a.reply(fileagent.Part, fileagent.Answer{Entries: entries[:500]}); err != nil {
 			return err
 		}

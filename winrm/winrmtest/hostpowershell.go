@@ -31,8 +31,11 @@ func powershell(ctx context.Context, r *hostRun, c *cmdexe.Call) uint32 {
 	case errors.Is(err, psframe.ErrNoFrame):
 		frame, stdin = &psframe.Frame{Script: text}, c.Stdin
 	case err != nil:
-		fmt.Fprintf(c.Stderr, "%v\r\n", err)
-		return 1
+		frame.Depth = 0 // there is no result
+		s := r.script(ctx, frame, stdin, c)
+		code := s.Throw(err.Error(), headError(err), "InvalidOperation")
+		s.end()
+		return code
 	}
 	if frame.Script == fileagent.Script {
 		return r.fileAgent(ctx, stdin, c.Stdout)
@@ -41,6 +44,14 @@ func powershell(ctx context.Context, r *hostRun, c *cmdexe.Call) uint32 {
 	code := r.runScript(s)
 	s.end()
 	return code
+}
+
+// headError is the FullyQualifiedErrorId of what ends a frame before its script.
+func headError(err error) string {
+	if _, ok := errors.AsType[*psframe.DuplicateError](err); ok {
+		return "DuplicateKeysInJsonString,Microsoft.PowerShell.Commands.ConvertFromJsonCommand"
+	}
+	return err.Error() // of throw
 }
 
 // runScript runs what is imitated.
