@@ -18,6 +18,7 @@ func (anonymous) NewSession(Peer) (Session, error) { return anonymousSession{}, 
 type anonymousSession struct{ noLegs }
 
 func (anonymousSession) Authorization(context.Context) (string, error) { return "", nil }
+func (anonymousSession) immediately() bool                             { return true }
 
 // hostPort names the peer in errors.
 func hostPort(p Peer) string { return net.JoinHostPort(p.Host, p.Port) }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"sync"
 )
 
 // Basic logs on with user and password in every request ([RFC 7617], UTF-8).
@@ -37,7 +38,11 @@ func (b *basic) NewSession(p Peer) (Session, error) {
 	if err := checkBasicName(b.cred().AccountName()); err != nil {
 		return nil, err
 	}
-	return &basicSession{cred: b.cred}, nil
+	return &basicSession{cred: b.cred, header: sync.OnceValue(func() string { return basicHeader(b.cred(), b.cred().Password) })}, nil
+}
+
+func basicHeader(c Credentials, password string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(c.AccountName()+":"+password))
 }
 
 var errBasicName = errors.New("auth: Basic needs a user name, and one without a colon")
@@ -53,18 +58,24 @@ func checkBasicName(name string) error {
 
 type basicSession struct {
 	noLegs
-	cred func() Credentials
+	cred   func() Credentials
+	header func() string // with the password, if it is known without asking; hidden as cred is
 }
 
 func (s *basicSession) Presented() bool { return true }
 
+func (s *basicSession) immediately() bool { return s.cred().PasswordFunc == nil }
+
 func (s *basicSession) Authorization(ctx context.Context) (string, error) {
+	if s.immediately() {
+		return s.header(), nil
+	}
 	cred := s.cred()
 	password, err := cred.Secret(ctx)
 	if err != nil {
 		return "", err
 	}
-	return "Basic " + base64.StdEncoding.EncodeToString([]byte(cred.AccountName()+":"+password)), nil
+	return basicHeader(cred, password), nil
 }
 
 func (s *basicSession) Explain(int, bool) []Cause {
@@ -89,6 +100,7 @@ func (s *basicSession) Explain(int, bool) []Cause {
 var (
 	_ Accounter         = (*basic)(nil)
 	_ RequestAuthorizer = (*basicSession)(nil)
+	_ immediate         = (*basicSession)(nil)
 	_ Presenter         = (*basicSession)(nil)
 	_ Explainer         = (*basicSession)(nil)
 )

@@ -169,6 +169,8 @@ func (*certificateSession) Authorization(context.Context) (string, error) {
 	return certificateScheme, nil
 }
 
+func (*certificateSession) immediately() bool { return true }
+
 func (*certificateSession) Explain(int, bool) []Cause {
 	return []Cause{
 		{

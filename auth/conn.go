@@ -28,9 +28,10 @@ type conn struct {
 	idleSince time.Time     // wall clock
 	used      time.Time     // when the last message began to leave, wall clock
 	gap       time.Duration // between that and the message before
-	timer     *time.Timer
+	timer     *time.Timer   // of the pool
 	exchanges int
 	closed    atomic.Bool
+	unhook    func() bool // from the end of the Transport's life
 }
 
 // errConnectTimeout is the cause when ConnectTimeout ends a connection attempt.
@@ -87,9 +88,20 @@ func (t *Transport) connect(ctx context.Context) (*conn, error) {
 	return nil, &ConnectionLostError{Host: t.endpoint.name(), Err: err}
 }
 
-// connectOnce dials outside of the gate, so that a dead host holds up nobody,
-// then waits for its turn to log on.
+// connectOnce makes a connection that ends with the Transport.
 func (t *Transport) connectOnce(ctx context.Context, left *budget) (*conn, error) {
+	c, err := t.openAndLogon(ctx, left)
+	if err != nil {
+		return nil, err
+	}
+	// From now on Close ends what the connection carries.
+	c.unhook = context.AfterFunc(t.life, func() { _ = c.http.Close() })
+	return c, nil
+}
+
+// openAndLogon dials outside of the gate, so that a dead host holds up nobody,
+// then waits for its turn to log on.
+func (t *Transport) openAndLogon(ctx context.Context, left *budget) (*conn, error) {
 	var c *conn
 	err := left.spend(ctx, func(ctx context.Context) (err error) {
 		if c, err = t.open(ctx); err != nil {
@@ -200,7 +212,7 @@ func (t *Transport) ask(ctx context.Context, c *conn) error {
 
 // leg sends an empty POST ([MS-WSMV] section 3.1.4.1.28): what is to be
 // protected does not leave before it can be.
-func (c *conn) leg(ctx context.Context, authorization string) (*http1.Response, error) {
+func (c *conn) leg(ctx context.Context, authorization string) (http1.Response, error) {
 	req := &http1.Request{
 		Method: http.MethodPost, Target: c.t.path, Host: c.t.endpoint.name(),
 		Header: []http1.Field{
@@ -275,6 +287,9 @@ func (t *Transport) contextLost(unused time.Duration) {
 func (c *conn) close(reason string) {
 	if c == nil || c.closed.Swap(true) {
 		return
+	}
+	if c.unhook != nil {
+		c.unhook()
 	}
 	_ = c.http.Close()
 	if c.session != nil {

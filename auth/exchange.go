@@ -28,12 +28,12 @@ type outcome struct {
 }
 
 // exchange sends a message and verifies the answer.
-func (c *conn) exchange(ctx context.Context, m *message, info ExchangeInfo) (o outcome) {
-	a := c.attempt
+func (c *conn) exchange(call *call, m *message, info ExchangeInfo) (o outcome) {
+	ctx, a := call.ctx, c.attempt
 	if c.authorizer != nil {
 		start := time.Now()
 		var err error
-		if a, err = c.t.account.begin(ctx, c.t.endpoint.name()); err != nil {
+		if a, err = c.begin(call); err != nil {
 			return outcome{err: err, keep: true}
 		}
 		defer a.inconclusive()
@@ -41,7 +41,8 @@ func (c *conn) exchange(ctx context.Context, m *message, info ExchangeInfo) (o o
 			return outcome{err: &ConnectionLostError{Host: info.Host, Err: errAgain}, again: true, why: "closed by the server"}
 		}
 	}
-	req, sealed, err := c.request(ctx, m)
+	req := http1.Request{Header: m.fields}
+	sealed, err := c.request(call, m, &req)
 	if sealed != nil {
 		defer sealed.Release()
 	}
@@ -53,36 +54,61 @@ func (c *conn) exchange(ctx context.Context, m *message, info ExchangeInfo) (o o
 	start := time.Now()
 	c.exchanges++
 	c.gap, c.used = sinceWall(c.used), time.Now().Round(0)
-	resp, err := c.http.Exchange(ctx, req, c.t.cfg.MaxResponse)
+	resp, err := c.http.Exchange(ctx, &req, c.t.cfg.MaxResponse)
 	if err != nil {
-		o = c.lost(ctx, err)
-		if a != nil && ctx.Err() == nil && MayBeProcessed(o.err) {
+		o = c.lost(call, err)
+		if a != nil && call.ended() == nil && MayBeProcessed(o.err) {
 			a.breakOff(c.firstMessage(0).broken(o.err))
 		}
 	} else {
 		info.Status, info.Received = resp.Status, len(resp.Body.Bytes())
-		o = c.receive(ctx, resp, a)
+		o = c.receive(call, &resp, a)
 	}
 	info.Duration, info.Err = time.Since(start), o.err
 	c.t.trace.end(ctx, info)
 	return o
 }
 
-// request makes the HTTP request, sealed where that is needed. The Buffer, if
-// any, holds its body.
-func (c *conn) request(ctx context.Context, m *message) (*http1.Request, *http1.Buffer, error) {
-	req := &http1.Request{
-		Method: m.method, Target: m.target, Host: c.t.endpoint.name(),
-		Header: append(make([]http1.Field, 0, len(m.fields)+2), m.fields...),
-		Body:   m.body.Bytes(), Wrote: m.wrote,
+// begin is the gate's, for an attempt that consists of one message. It waits, if
+// it has to, as long as the call lasts.
+func (c *conn) begin(call *call) (*attempt, error) {
+	if c.t.account == nil {
+		return nil, nil
 	}
+	wait, err := c.t.account.tryBegin(c.t.endpoint.name(), &call.attempt)
+	switch {
+	case err != nil:
+		return nil, err
+	case wait == nil:
+		return &call.attempt, nil
+	}
+	return c.t.account.begin(call.whole(), c.t.endpoint.name())
+}
+
+// An immediate RequestAuthorizer tells whether its header is there without
+// a wait: nobody is asked for a password.
+type immediate interface{ immediately() bool }
+
+// authorization asks the authorizer for its header.
+func (c *conn) authorization(call *call) (string, error) {
+	if p, ok := c.authorizer.(immediate); ok && p.immediately() {
+		return c.authorizer.Authorization(call.ctx)
+	}
+	return c.authorizer.Authorization(call.whole())
+}
+
+// request fills in the HTTP request, sealed where that is needed. The Buffer, if
+// any, holds its body.
+func (c *conn) request(call *call, m *message, req *http1.Request) (*http1.Buffer, error) {
+	req.Method, req.Target, req.Host = m.method, m.target, c.t.endpoint.name()
+	req.Body, req.Trace = m.body, m.trace
 	contentType := m.contentType
 	var buf *http1.Buffer
 	if c.sealer != nil && len(req.Body) > 0 {
 		buf = http1.NewBuffer(len(req.Body) + 512)
 		body, sealedType, err := httpseal.Seal(buf.Bytes(), c.sealer, contentType, req.Body)
 		if err != nil {
-			return nil, buf, fmt.Errorf("auth: %w", err)
+			return buf, fmt.Errorf("auth: %w", err)
 		}
 		buf.SetBytes(body)
 		req.Body, contentType = body, sealedType
@@ -91,30 +117,30 @@ func (c *conn) request(ctx context.Context, m *message) (*http1.Request, *http1.
 		req.Header = append(req.Header, http1.Field{Name: "Content-Type", Value: contentType})
 	}
 	if c.authorizer != nil {
-		authorization, err := c.authorizer.Authorization(ctx)
+		authorization, err := c.authorization(call)
 		if err != nil {
-			return nil, buf, err
+			return buf, err
 		}
 		if authorization != "" {
 			req.Header = append(req.Header, http1.Field{Name: "Authorization", Value: authorization})
 		}
 	}
-	return req, buf, nil
+	return buf, nil
 }
 
 // lost classifies an exchange without an answer.
-func (c *conn) lost(ctx context.Context, err error) outcome {
+func (c *conn) lost(call *call, err error) outcome {
 	host := c.t.endpoint.name()
 	e, ok := errors.AsType[*http1.Error](err)
 	if !ok {
 		e = &http1.Error{Sent: true, Err: err}
 	}
-	ended := ctx.Err() != nil
+	reason := call.ended()
 	switch {
-	case ended && !e.Sent:
-		return outcome{err: fmt.Errorf("auth: request to %s: %w", host, contextError(ctx)), why: "canceled"}
-	case ended:
-		return outcome{err: &ConnectionLostError{Host: host, Sent: true, Err: contextError(ctx)}, why: "canceled"}
+	case reason != nil && !e.Sent:
+		return outcome{err: fmt.Errorf("auth: request to %s: %w", host, reason), why: "canceled"}
+	case reason != nil:
+		return outcome{err: &ConnectionLostError{Host: host, Sent: true, Err: reason}, why: "canceled"}
 	case errors.Is(err, http1.ErrInvalidHeader):
 		return outcome{err: fmt.Errorf("auth: request to %s: %w", host, e.Err), why: "not sent"}
 	case !e.Sent:
@@ -130,18 +156,19 @@ func (c *conn) lost(ctx context.Context, err error) outcome {
 }
 
 // receive decides what an answer means. The body is handed on or released.
-func (c *conn) receive(ctx context.Context, r *http1.Response, a *attempt) outcome {
-	o := c.judge(ctx, r, a)
+func (c *conn) receive(call *call, r *http1.Response, a *attempt) outcome {
+	o := c.judge(call, r, a)
 	if o.resp == nil {
 		r.Body.Release()
+		return o
 	}
-	if o.err == nil && (r.Close || r.Status == http.StatusBadRequest && len(r.Body.Bytes()) == 0) {
+	if r.Close || r.Status == http.StatusBadRequest && len(r.Body.Bytes()) == 0 {
 		o.keep, o.why = false, "closed by the server"
 	}
 	return o
 }
 
-func (c *conn) judge(ctx context.Context, r *http1.Response, a *attempt) outcome {
+func (c *conn) judge(call *call, r *http1.Response, a *attempt) outcome {
 	contentType := r.Header.Get("Content-Type")
 	refuse := func(err error) outcome {
 		return outcome{why: "bad answer", err: &ResponseError{
@@ -155,7 +182,7 @@ func (c *conn) judge(ctx context.Context, r *http1.Response, a *attempt) outcome
 		return refuse(ErrRedirected)
 	}
 	if c.open {
-		if err := c.finish(ctx, r, a); err != nil {
+		if err := c.finish(call.whole(), r, a); err != nil {
 			return outcome{err: err, why: "logon"}
 		}
 	}

@@ -197,34 +197,45 @@ func (l *Logon) begin(ctx context.Context, host string) (*attempt, error) {
 		return nil, nil
 	}
 	for {
-		l.mu.Lock()
-		if refused := l.remembered(host); refused != nil {
-			l.mu.Unlock()
-			return nil, refused
-		}
-		h := l.host(host)
-		if h.proven {
-			l.mu.Unlock()
-			return &attempt{logon: l, host: host}, nil
-		}
-		trying := &l.trying
-		if l.proven {
-			trying = &h.trying
-		}
-		if *trying == nil {
-			*trying = make(chan struct{})
-			a := &attempt{logon: l, host: host, trying: trying}
-			l.mu.Unlock()
+		a := new(attempt)
+		wait, err := l.tryBegin(host, a)
+		switch {
+		case err != nil:
+			return nil, err
+		case wait == nil:
 			return a, nil
 		}
-		wait := *trying
-		l.mu.Unlock()
 		select {
 		case <-wait:
 		case <-ctx.Done():
 			return nil, contextError(ctx)
 		}
 	}
+}
+
+// tryBegin makes a the attempt that begin returns, or returns what to wait on
+// before it can.
+func (l *Logon) tryBegin(host string, a *attempt) (wait <-chan struct{}, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if refused := l.remembered(host); refused != nil {
+		return nil, refused
+	}
+	*a = attempt{logon: l, host: host}
+	h := l.host(host)
+	if h.proven {
+		return nil, nil
+	}
+	trying := &l.trying
+	if l.proven {
+		trying = &h.trying
+	}
+	if *trying != nil {
+		return *trying, nil
+	}
+	*trying = make(chan struct{})
+	a.trying = trying
+	return nil, nil
 }
 
 // host returns the state at one host. l.mu is held.

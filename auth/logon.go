@@ -27,7 +27,7 @@ var (
 )
 
 // sendLeg makes one exchange without a body, with this Authorization.
-type sendLeg func(ctx context.Context, authorization string) (*http1.Response, error)
+type sendLeg func(ctx context.Context, authorization string) (http1.Response, error)
 
 // A logon runs the legs of one mechanism over one connection, to a listener or
 // to a proxy.

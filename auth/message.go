@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
+	"strconv"
 	"strings"
 
 	"github.com/winrmkit/winrmkit/internal/http1"
@@ -20,20 +21,29 @@ type message struct {
 	target      string
 	fields      []http1.Field
 	contentType string
-	body        *http1.Buffer
-	wrote       func()
+	body        []byte
+	buf         *http1.Buffer // of body; nil if that is the caller's
+	trace       *httptrace.ClientTrace
+
+	few [8]http1.Field // the memory of fields, mostly, and of what each try adds
+}
+
+// release gives the memory of the body back.
+func (m *message) release() {
+	if m.buf != nil {
+		m.buf.Release()
+	}
 }
 
 // readMessage takes a request apart. It does not close the body.
-func (t *Transport) readMessage(req *http.Request) (*message, error) {
-	m := &message{method: req.Method, target: req.URL.RequestURI(), contentType: req.Header.Get("Content-Type")}
+func (t *Transport) readMessage(m *message, req *http.Request) error {
+	m.method, m.target, m.contentType = req.Method, req.URL.RequestURI(), req.Header.Get("Content-Type")
 	if m.method == "" {
 		m.method = http.MethodGet
 	}
-	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil && trace.WroteRequest != nil {
-		m.wrote = func() { trace.WroteRequest(httptrace.WroteRequestInfo{}) }
-	}
+	m.trace = httptrace.ContextClientTrace(req.Context())
 	agent := t.cfg.UserAgent
+	m.fields = m.few[:0]
 	for name, values := range req.Header {
 		switch http.CanonicalHeaderKey(name) {
 		case "User-Agent":
@@ -48,25 +58,30 @@ func (t *Transport) readMessage(req *http.Request) (*message, error) {
 		}
 	}
 	m.fields = append(m.fields, http1.Field{Name: "User-Agent", Value: agent})
+	return m.readBody(req)
+}
+
+// readBody takes the body over, or reads it.
+func (m *message) readBody(req *http.Request) error {
 	if whole, ok := req.Body.(interface{ Bytes() []byte }); ok && int64(len(whole.Bytes())) == req.ContentLength && req.ContentLength <= maxRequest {
-		m.body = new(http1.Buffer) // in the memory of whoever waits for the answer
-		m.body.SetBytes(whole.Bytes())
-		return m, nil
+		m.body = whole.Bytes() // in the memory of whoever waits for the answer
+		return nil
 	}
-	m.body = http1.NewBuffer(int(max(0, min(req.ContentLength, maxRequest))) + 1)
 	if req.Body == nil || req.Body == http.NoBody {
-		return m, nil
+		return nil
 	}
-	err := m.body.Fill(req.Body, req.ContentLength, maxRequest)
+	m.buf = http1.NewBuffer(int(max(0, min(req.ContentLength, maxRequest))) + 1)
+	err := m.buf.Fill(req.Body, req.ContentLength, maxRequest)
+	m.body = m.buf.Bytes()
+	if n := int64(len(m.body)); err == nil && req.ContentLength > 0 && n != req.ContentLength {
+		m.release()
+		return fmt.Errorf("auth: request body has %d bytes, ContentLength says %d", n, req.ContentLength)
+	}
 	if err != nil {
-		m.body.Release()
-		return nil, fmt.Errorf("auth: request body: %w", err)
+		m.release()
+		return fmt.Errorf("auth: request body: %w", err)
 	}
-	if n := int64(len(m.body.Bytes())); req.ContentLength > 0 && n != req.ContentLength {
-		m.body.Release()
-		return nil, fmt.Errorf("auth: request body has %d bytes, ContentLength says %d", n, req.ContentLength)
-	}
-	return m, nil
+	return nil
 }
 
 // responseBody is a body that was read whole and verified. It gives its memory
@@ -75,12 +90,6 @@ type responseBody struct {
 	bytes.Reader
 	data []byte
 	buf  *http1.Buffer
-}
-
-func newResponseBody(buf *http1.Buffer, data []byte) *responseBody {
-	b := &responseBody{data: data, buf: buf}
-	b.Reset(data)
-	return b
 }
 
 // Bytes returns the whole body. It is valid until Close.
@@ -96,18 +105,41 @@ func (b *responseBody) Close() error {
 	return nil
 }
 
+// An answer is what RoundTrip returns and its body.
+type answer struct {
+	http.Response
+	body responseBody
+}
+
 // response turns a verified answer into what net/http hands around.
 func (c *conn) response(r *http1.Response, contentType string, data []byte) *http.Response {
 	header := r.Header
-	header.Del("Content-Length")
-	header.Del("Content-Type")
-	if contentType != "" {
+	delete(header, "Content-Length")
+	switch values := header["Content-Type"]; {
+	case contentType == "":
+		delete(header, "Content-Type")
+	case len(values) == 1:
+		values[0] = contentType
+	default:
 		header.Set("Content-Type", contentType)
 	}
-	return &http.Response{
-		Status: fmt.Sprintf("%d %s", r.Status, r.Reason), StatusCode: r.Status,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, Body: newResponseBody(r.Body, data), ContentLength: int64(len(data)),
-		TLS: c.peer.TLS,
+	a := &answer{
+		Response: http.Response{
+			Status: statusLine(r.Status, r.Reason), StatusCode: r.Status,
+			Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header: header, ContentLength: int64(len(data)), TLS: c.peer.TLS,
+		},
+		body: responseBody{data: data, buf: r.Body},
 	}
+	a.body.Reset(data)
+	a.Body = &a.body
+	return &a.Response
+}
+
+// statusLine is the text of a status.
+func statusLine(status int, reason string) string {
+	if status == http.StatusOK && reason == "OK" {
+		return "200 OK" // nearly always
+	}
+	return strconv.Itoa(status) + " " + reason
 }

@@ -34,9 +34,9 @@ type pool struct {
 // A waiter is a request without a slot.
 type waiter struct {
 	priority Priority
-	patient  bool // rather waits for a control request's connection than dials
-	granted  chan struct{}
-	slot     *slot
+	patient  bool          // rather waits for a control request's connection than dials
+	granted  chan struct{} // closed when slot is its
+	slot     slot
 }
 
 // A slot is the right to one connection.
@@ -46,21 +46,31 @@ type slot struct {
 	conn     *conn // nil: to be made
 }
 
+// take gives a slot to a request that need not wait for it: nobody does.
+func (p *pool) take(priority Priority) (s slot, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.waiting() > 0 || !p.room(priority) || len(p.idle) == 0 && p.brief > 0 {
+		return slot{}, false
+	}
+	return p.give(priority), true
+}
+
 // acquire waits for a slot, first come first served within a priority.
-func (p *pool) acquire(ctx context.Context, priority Priority) (*slot, error) {
+func (p *pool) acquire(ctx context.Context, priority Priority) (slot, error) {
 	w := &waiter{priority: priority, patient: true, granted: make(chan struct{})}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
-		return nil, ErrClosed
+		return slot{}, ErrClosed
 	}
 	p.queue[priority] = append(p.queue[priority], w)
 	p.dispatch()
-	if w.slot != nil {
-		p.mu.Unlock()
+	granted := w.slot.pool != nil
+	p.mu.Unlock()
+	if granted {
 		return w.slot, nil
 	}
-	p.mu.Unlock()
 
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
@@ -75,7 +85,7 @@ func (p *pool) acquire(ctx context.Context, priority Priority) (*slot, error) {
 			p.mu.Unlock()
 		case <-ctx.Done():
 			p.leave(w)
-			return nil, contextError(ctx)
+			return slot{}, contextError(ctx)
 		}
 	}
 }
@@ -84,9 +94,9 @@ func (p *pool) acquire(ctx context.Context, priority Priority) (*slot, error) {
 // the same moment.
 func (p *pool) leave(w *waiter) {
 	p.mu.Lock()
-	if s := w.slot; s != nil {
+	if w.slot.pool != nil {
 		p.mu.Unlock()
-		s.release(true)
+		w.slot.release(true)
 		return
 	}
 	defer p.mu.Unlock()
@@ -123,10 +133,15 @@ func (p *pool) room(class Priority) bool {
 
 // grant gives w a slot. p.mu is held.
 func (p *pool) grant(w *waiter) {
-	s := &slot{pool: p, priority: w.priority, conn: p.popIdle()}
-	p.count(s, 1)
-	w.slot = s
+	w.slot = p.give(w.priority)
 	close(w.granted)
+}
+
+// give makes a slot. p.mu is held.
+func (p *pool) give(priority Priority) slot {
+	s := slot{pool: p, priority: priority, conn: p.popIdle()}
+	p.count(&s, 1)
+	return s
 }
 
 func (p *pool) count(s *slot, n int) {
@@ -180,7 +195,11 @@ func (p *pool) free(s *slot, keep bool) *conn {
 	s.conn = nil
 	if c != nil && keep && !p.closed {
 		c.idleSince = time.Now().Round(0) // the wall clock goes on while a computer sleeps
-		c.timer = time.AfterFunc(p.renew, func() { p.expire(c) })
+		if c.timer == nil {
+			c.timer = time.AfterFunc(p.renew, func() { p.expire(c) })
+		} else {
+			c.timer.Reset(p.renew) // it was stopped when c left
+		}
 		p.idle = append(p.idle, c)
 		p.dispatch()
 		return nil
@@ -219,9 +238,13 @@ func (p *pool) closeIdle(forever bool) {
 func (p *pool) stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s := Stats{MaxConns: p.max, Open: p.inUse + len(p.idle), InUse: p.inUse, Polls: p.polls}
+	return Stats{MaxConns: p.max, Open: p.inUse + len(p.idle), InUse: p.inUse, Polls: p.polls, Waiting: p.waiting()}
+}
+
+// waiting is how many wait for a slot. p.mu is held.
+func (p *pool) waiting() (n int) {
 	for _, q := range p.queue {
-		s.Waiting += len(q)
+		n += len(q)
 	}
-	return s
+	return n
 }

@@ -226,6 +226,73 @@ func TestCloseEndsEverything(t *testing.T) {
 	})
 }
 
+// A connection that has carried messages ends with the Transport too, and what it
+// carries then is no reason to doubt the credentials.
+func TestCloseEndsWhatAWarmConnectionCarries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slowServer(t)
+		s.basic = true
+		cred := creds()
+		for _, warm := range []bool{true, false, false, false} {
+			tr := s.transport(func(c *auth.TransportConfig) {
+				c.Mechanism, c.Encryption = auth.BasicInsecure(cred), auth.EncryptNever
+			})
+			if warm {
+				require.NoError(t, second(s.post(tr, t.Context(), "warm")))
+				cred.Gate = new(auth.Gate) // the others log on for the first time
+			}
+			done := make(chan error, 1)
+			go func() { done <- second(s.post(tr, t.Context(), "take 1h")) }()
+			synctest.Wait()
+			start := time.Now()
+			require.NoError(t, tr.Close())
+			err := <-done
+			assert.Zero(t, time.Since(start))
+			require.ErrorIs(t, err, auth.ErrClosed)
+			lost, ok := errors.AsType[*auth.ConnectionLostError](err)
+			require.True(t, ok, "%v", err)
+			assert.True(t, lost.Sent)
+			assert.Zero(t, tr.Stats().Open)
+		}
+		tr := s.transport(func(c *auth.TransportConfig) {
+			c.Mechanism, c.Encryption = auth.BasicInsecure(cred), auth.EncryptNever
+		})
+		require.NoError(t, second(s.post(tr, t.Context(), "x")))
+		_ = tr.Close()
+		s.stop()
+	})
+}
+
+// A password that is being asked for does not keep Close from ending the call.
+func TestCloseEndsTheQuestionForAPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := slowServer(t)
+		s.basic = true
+		cred := creds()
+		cred.Gate = new(auth.Gate)
+		asked := 0
+		cred.PasswordFunc = func(ctx context.Context) (string, error) {
+			if asked++; asked < 3 {
+				return goodPass, nil
+			}
+			<-ctx.Done()
+			return "", context.Cause(ctx)
+		}
+		tr := s.transport(func(c *auth.TransportConfig) {
+			c.Mechanism, c.Encryption = auth.BasicInsecure(cred), auth.EncryptNever
+		})
+		for range 2 {
+			require.NoError(t, second(s.post(tr, t.Context(), "x")))
+		}
+		done := make(chan error, 1)
+		go func() { done <- second(s.post(tr, t.Context(), "x")) }()
+		synctest.Wait()
+		require.NoError(t, tr.Close())
+		require.ErrorIs(t, <-done, auth.ErrClosed)
+		s.stop()
+	})
+}
+
 func TestTrace(t *testing.T) {
 	s := newServer(t, toyauth.TwoLegs)
 	var events []string

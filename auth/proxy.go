@@ -109,7 +109,7 @@ func (t *Transport) connectThrough(ctx context.Context, nc net.Conn, proxy *url.
 }
 
 func (t *Transport) openTunnel(ctx context.Context, h *http1.Conn, proxy *url.URL, addr string) error {
-	send := func(ctx context.Context, authorization string) (*http1.Response, error) {
+	send := func(ctx context.Context, authorization string) (http1.Response, error) {
 		req := &http1.Request{
 			Method: http.MethodConnect, Target: t.endpoint.name(), Host: t.endpoint.name(),
 			Header: []http1.Field{{Name: "User-Agent", Value: t.cfg.UserAgent}},
@@ -138,7 +138,7 @@ func (t *Transport) openTunnel(ctx context.Context, h *http1.Conn, proxy *url.UR
 	if resp.Status/100 == 2 {
 		return nil
 	}
-	return proxyRefusal(resp, "Basic", proxy.User.Username(), addr)
+	return proxyRefusal(&resp, "Basic", proxy.User.Username(), addr)
 }
 
 // proxyLogon runs the legs of ProxyAuth on CONNECT.

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -73,6 +74,26 @@ func TestOverTLS(t *testing.T) {
 			assert.Equal(t, "re: hello", got)
 			last := s.last()
 			assert.Equal(t, e == auth.EncryptAlways, strings.HasPrefix(last.contentType, "multipart/"))
+		}
+	}
+}
+
+// A digest in base64 may begin with a slash, whatever stands before it.
+func TestPinForms(t *testing.T) {
+	for _, first := range []byte{0xFF, 0xFC, 0x00, 0xFB} { // "//", "/A", "AA" and "+/" at the beginning
+		digest := bytes.Repeat([]byte{0xFF}, sha256.Size)
+		digest[0] = first
+		std, hexed := base64.StdEncoding.EncodeToString(digest), hex.EncodeToString(digest)
+		for _, text := range []string{
+			std, strings.TrimRight(std, "="), base64.URLEncoding.EncodeToString(digest), hexed, " " + std + "\n",
+			"sha256//" + std, "sha256/" + std, "SHA256:" + strings.TrimRight(std, "="), "sha256:" + hexed, "sha256//" + hexed,
+		} {
+			_, err := auth.NewTransport("https://"+host, &auth.TransportConfig{Mechanism: auth.Anonymous(), Pins: []string{text}})
+			require.NoError(t, err, text)
+		}
+		for _, text := range []string{"sha256//" + std[2:], "sha256" + hexed, "sha256//", "sha1:" + hexed, std + "A", ""} {
+			_, err := auth.NewTransport("https://"+host, &auth.TransportConfig{Mechanism: auth.Anonymous(), Pins: []string{text}})
+			require.Error(t, err, text)
 		}
 	}
 }

@@ -33,21 +33,40 @@ type pin [sha256.Size]byte
 func parsePins(texts []string) ([]pin, error) {
 	pins := make([]pin, 0, len(texts))
 	for _, text := range texts {
-		s := strings.TrimSpace(text)
-		if len(s) > 7 && strings.EqualFold(s[:6], "sha256") {
-			s = strings.TrimLeft(s[6:], ":/")
-		}
-		raw, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
-		if err != nil || len(raw) != sha256.Size {
-			s = strings.NewReplacer("-", "+", "_", "/").Replace(s)
-			raw, err = base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
-		}
-		if err != nil || len(raw) != sha256.Size {
+		p, ok := parsePin(strings.TrimSpace(text))
+		if !ok {
 			return nil, fmt.Errorf("auth: pin %q is no SHA-256 in hex or base64", text)
 		}
-		pins = append(pins, pin(raw))
+		pins = append(pins, p)
 	}
 	return pins, nil
+}
+
+// parsePin reads one digest. In front of it may stand the name of the hash as curl,
+// as HTTP's old pins and as ssh write it; the slashes of these are not to be taken
+// for one of base64's, with which a digest may begin.
+func parsePin(s string) (p pin, ok bool) {
+	if len(s) > 7 && strings.EqualFold(s[:6], "sha256") {
+		for _, between := range []string{"//", "/", ":"} {
+			if rest, found := strings.CutPrefix(s[6:], between); found && !ok {
+				p, ok = parseDigest(rest)
+			}
+		}
+		return p, ok
+	}
+	return parseDigest(s)
+}
+
+func parseDigest(s string) (pin, bool) {
+	raw, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
+	if err != nil || len(raw) != sha256.Size {
+		s = strings.NewReplacer("-", "+", "_", "/").Replace(s)
+		raw, err = base64.RawStdEncoding.DecodeString(strings.TrimRight(s, "="))
+	}
+	if err != nil || len(raw) != sha256.Size {
+		return pin{}, false
+	}
+	return pin(raw), true
 }
 
 // checkPins verifies that the leaf certificate or its key is pinned.

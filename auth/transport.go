@@ -24,6 +24,8 @@ import (
 type Transport struct {
 	cfg      TransportConfig
 	endpoint endpoint
+	scheme   string // as in the URL that NewTransport was given
+	hostPort string // as there
 	path     string
 	tls      *tls.Config
 	pins     []pin
@@ -56,7 +58,7 @@ func NewTransport(rawURL string, cfg *TransportConfig) (*Transport, error) {
 	if u.User != nil {
 		return nil, fmt.Errorf("auth: endpoint %s holds credentials: they belong to the Mechanism", u.Redacted())
 	}
-	t := &Transport{cfg: *cfg, path: u.RequestURI(), asking: make(chan struct{}, 1)}
+	t := &Transport{cfg: *cfg, scheme: u.Scheme, hostPort: u.Host, path: u.RequestURI(), asking: make(chan struct{}, 1)}
 	if t.endpoint, err = parseEndpoint(u); err != nil {
 		return nil, err
 	}
@@ -126,17 +128,15 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.isOurs(req.URL); err != nil {
 		return nil, err
 	}
-	m, err := t.readMessage(req)
-	if err != nil {
+	var m message
+	if err := t.readMessage(&m, req); err != nil {
 		return nil, err
 	}
-	defer m.body.Release()
+	defer m.release()
+	c := call{t: t, ctx: req.Context()}
+	defer c.end()
 
-	ctx, cancel := context.WithCancelCause(req.Context())
-	defer cancel(nil)
-	defer context.AfterFunc(t.life, func() { cancel(ErrClosed) })()
-
-	resp, err := t.send(ctx, m)
+	resp, err := t.send(&c, &m)
 	if err != nil {
 		if t.life.Err() != nil && req.Context().Err() == nil && !errors.Is(err, ErrClosed) {
 			err = fmt.Errorf("%w: %w", ErrClosed, err)
@@ -147,24 +147,68 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// A call is one RoundTrip. Two things end it: the request's context and Close.
+// What uses a connection that is there needs only the former, for the connection
+// itself ends with Close. All else gets the context that whole makes.
+type call struct {
+	t      *Transport
+	ctx    context.Context // the request's
+	both   context.Context // nil before it is asked for
+	cancel context.CancelCauseFunc
+	unhook func() bool
+
+	attempt attempt // of a message that carries the logon
+}
+
+// whole returns a context that ends with the request's and with Close.
+func (c *call) whole() context.Context {
+	if c.both == nil {
+		ctx, cancel := context.WithCancelCause(c.ctx)
+		c.both, c.cancel = ctx, cancel
+		c.unhook = context.AfterFunc(c.t.life, func() { cancel(ErrClosed) })
+	}
+	return c.both
+}
+
+// end frees what whole has made.
+func (c *call) end() {
+	if c.both != nil {
+		c.unhook()
+		c.cancel(nil)
+	}
+}
+
+// ended tells why the call is over before its time, nil when it is not.
+func (c *call) ended() error {
+	for _, ctx := range [...]context.Context{c.ctx, c.t.life} {
+		if ctx.Err() != nil {
+			return contextError(ctx)
+		}
+	}
+	return nil
+}
+
 // send waits for a connection and uses it, and a second one if the message
 // provably was not processed on the first.
-func (t *Transport) send(ctx context.Context, m *message) (*http.Response, error) {
-	info := ExchangeInfo{Host: t.endpoint.name(), Priority: priorityOf(ctx)}
-	start := time.Now()
-	s, err := t.pool.acquire(ctx, info.Priority)
-	if err != nil {
-		return nil, err
+func (t *Transport) send(c *call, m *message) (*http.Response, error) {
+	info := ExchangeInfo{Host: t.endpoint.name(), Priority: priorityOf(c.ctx)}
+	s, ok := t.pool.take(info.Priority)
+	if !ok {
+		start := time.Now()
+		var err error
+		if s, err = t.pool.acquire(c.whole(), info.Priority); err != nil {
+			return nil, err
+		}
+		info.Waited = time.Since(start)
 	}
 	keep := false
 	defer func() { s.release(keep) }()
-	info.Waited = time.Since(start)
 
-	if err := t.ready(ctx, s); err != nil {
+	if err := t.ready(c, &s); err != nil {
 		return nil, err
 	}
 	for first := true; ; first = false {
-		o := s.conn.exchange(ctx, m, info)
+		o := s.conn.exchange(c, m, info)
 		if keep = o.keep; !keep {
 			s.conn.close(o.why)
 			s.conn = nil
@@ -172,15 +216,16 @@ func (t *Transport) send(ctx context.Context, m *message) (*http.Response, error
 		if !o.again || !first {
 			return o.resp, o.err
 		}
-		t.trace.retry(ctx, RetryInfo{Host: info.Host, Reason: o.err})
-		if s.conn, err = t.connect(ctx); err != nil {
+		t.trace.retry(c.ctx, RetryInfo{Host: info.Host, Reason: o.err})
+		var err error
+		if s.conn, err = t.connect(c.whole()); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // ready gives the slot a connection that is logged on and alive.
-func (t *Transport) ready(ctx context.Context, s *slot) error {
+func (t *Transport) ready(c *call, s *slot) error {
 	for s.conn != nil {
 		reason := s.conn.stale()
 		if reason == "" {
@@ -190,7 +235,7 @@ func (t *Transport) ready(ctx context.Context, s *slot) error {
 		s.conn = s.another()
 	}
 	var err error
-	s.conn, err = t.connect(ctx)
+	s.conn, err = t.connect(c.whole())
 	return err
 }
 
@@ -198,6 +243,9 @@ func (t *Transport) ready(ctx context.Context, s *slot) error {
 func (t *Transport) isOurs(u *url.URL) error {
 	if t.life.Err() != nil {
 		return ErrClosed
+	}
+	if u.Scheme == t.scheme && u.Host == t.hostPort {
+		return nil // as it was given to NewTransport
 	}
 	to, err := parseEndpoint(u)
 	if err != nil {

@@ -26,6 +26,7 @@ const maxLost = 2
 func (e *execution) receive() outcome {
 	var (
 		answer wsmv.ReceiveResponse
+		poll   = e.newPoll()
 		lost   int // answers in a row
 		idle   int // faults in a row that came too soon
 		out    outage
@@ -34,7 +35,7 @@ func (e *execution) receive() outcome {
 	for {
 		wanted := e.awaitDemand()
 		began := time.Now()
-		done, o, err := e.receiveOnce(&answer, wanted)
+		done, o, err := e.receiveOnce(poll, &answer, wanted)
 		switch {
 		case err == nil:
 			lost, idle, heard, out = 0, 0, true, outage{}
@@ -112,23 +113,35 @@ func (e *execution) awaitDemand() (wanted bool) {
 	return e.demand.demand(ctx)
 }
 
-// receiveOnce is one Receive, and the delivery of what it brought.
-func (e *execution) receiveOnce(answer *wsmv.ReceiveResponse, wanted bool) (done bool, o outcome, err error) {
+// A poll is what all Receives of a command have in common.
+type poll struct {
+	ctx     context.Context
+	request wsman.Request
+}
+
+func (e *execution) newPoll() *poll {
 	body := wsmv.Receive{CommandID: e.id, Streams: wsmv.Stdout + " " + wsmv.Stderr}
-	timeout := e.client.pollTimeout(e.client.polls.Add(1))
-	if !wanted {
-		timeout = min(timeout, sharedPollTimeout)
-	}
-	resp, err := e.client.wsman.Do(auth.WithPriority(e.recvCtx, auth.LongPoll), &wsman.Request{
-		Action: wsmv.ActionReceive,
-		Resource: wsman.Resource{
-			URI:       wsmv.URICmd,
-			Selectors: shellSelector(e.shell.id),
-			Options:   []wsman.Option{{Name: wsmv.OptionKeepAlive, Value: "TRUE"}},
+	return &poll{
+		ctx: auth.WithPriority(e.recvCtx, auth.LongPoll),
+		request: wsman.Request{
+			Action: wsmv.ActionReceive,
+			Resource: wsman.Resource{
+				URI:       wsmv.URICmd,
+				Selectors: shellSelector(e.shell.id),
+				Options:   []wsman.Option{{Name: wsmv.OptionKeepAlive, Value: "TRUE"}},
+			},
+			Body: body.Encode,
 		},
-		OperationTimeout: timeout,
-		Body:             body.Encode,
-	})
+	}
+}
+
+// receiveOnce is one Receive, and the delivery of what it brought.
+func (e *execution) receiveOnce(p *poll, answer *wsmv.ReceiveResponse, wanted bool) (done bool, o outcome, err error) {
+	p.request.OperationTimeout = e.client.pollTimeout(e.client.polls.Add(1))
+	if !wanted {
+		p.request.OperationTimeout = min(p.request.OperationTimeout, sharedPollTimeout)
+	}
+	resp, err := e.client.wsman.Do(p.ctx, &p.request)
 	e.client.polls.Add(-1)
 	if err != nil {
 		return false, o, err

@@ -313,10 +313,12 @@ func (s *Shell) acquire(ctx context.Context) error {
 	return nil
 }
 
-// do sends a request about this shell.
+// do sends a request about this shell. The request may be used again.
 func (s *Shell) do(ctx context.Context, req *wsman.Request, body func(*wsman.Decoder) error) error {
 	req.Resource.URI = wsmv.URICmd
-	req.Resource.Selectors = shellSelector(s.id)
+	if req.Resource.Selectors == nil {
+		req.Resource.Selectors = shellSelector(s.id)
+	}
 	resp, err := s.client.wsman.Do(ctx, req)
 	if err != nil {
 		return err

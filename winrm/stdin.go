@@ -106,7 +106,9 @@ type stdinPump struct {
 	err     error // of the reader, not io.EOF
 	stopped bool
 
-	crowded bool // of the sender: more messages waited than there was room for
+	crowded bool          // of the sender: more messages waited than there was room for
+	stream  wsmv.Send     // what the next Send says
+	request wsman.Request // a Send
 
 	ctx    context.Context // of the Sends
 	cancel context.CancelFunc
@@ -122,6 +124,8 @@ func newStdinPump(e *execution, r io.Reader) *stdinPump {
 
 func (p *stdinPump) begin() {
 	p.overhead = p.e.sendOverhead()
+	p.stream.Streams = []wsmv.Stream{{Name: wsmv.Stdin, CommandID: p.e.id}}
+	p.request = wsman.Request{Action: wsmv.ActionSend, Body: p.stream.Encode}
 	if p.r != nil {
 		go p.read() // not waited for: the caller's Read may never return
 	}
@@ -290,8 +294,9 @@ func (p *stdinPump) sendAll(data []byte, end bool) error {
 }
 
 func (p *stdinPump) sendOne(data []byte, end bool) error {
-	body := wsmv.Send{Streams: []wsmv.Stream{{Name: wsmv.Stdin, CommandID: p.e.id, End: end, Data: data}}}
-	return p.e.shell.do(p.ctx, &wsman.Request{Action: wsmv.ActionSend, Body: body.Encode}, nil)
+	s := &p.stream.Streams[0]
+	s.Data, s.End = data, end
+	return p.e.shell.do(p.ctx, &p.request, nil)
 }
 
 // ask finds out whether the host takes an envelope of this size, by one that

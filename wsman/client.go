@@ -63,7 +63,7 @@ const (
 // use and holds no connection of its own: those belong to the HTTP client.
 type Client struct {
 	endpoint string
-	url      *url.URL
+	request  *http.Request // what all requests have in common
 	cfg      Config
 	http     http.Client
 	cookie   atomic.Pointer[string] // value of the MS-WSMAN cookie
@@ -80,7 +80,9 @@ func NewClient(endpoint string, cfg *Config) (*Client, error) {
 	if u.User != nil {
 		return nil, errors.New("wsman: the endpoint holds credentials; they belong to the HTTP client")
 	}
-	c := &Client{endpoint: u.String(), url: u}
+	c := &Client{endpoint: u.String(), request: &http.Request{
+		Method: http.MethodPost, URL: u, Host: u.Host, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}}
 	if cfg != nil {
 		c.cfg = *cfg
 	}
@@ -167,8 +169,8 @@ type Request struct {
 const DialectXPath1 = "http://www.w3.org/TR/1999/REC-xpath-19991116"
 
 // header fills in the header of a request.
-func (c *Client) header(req *Request) *Header {
-	h := &Header{
+func (c *Client) header(req *Request) Header {
+	h := Header{
 		Action:           req.Action,
 		To:               c.endpoint,
 		ReplyTo:          AddressAnonymous,
@@ -206,7 +208,7 @@ func (c *Client) header(req *Request) *Header {
 func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 	h := c.header(req)
 	e := getEncoder()
-	WriteEnvelope(e, h, req.Body)
+	WriteEnvelope(e, &h, req.Body)
 	envelope, err := e.Bytes(), e.Err()
 	putEncoder(e)
 	if err != nil {

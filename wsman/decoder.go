@@ -77,7 +77,8 @@ type Decoder struct {
 	declared bool // the document began with an XML declaration
 	hasCR    bool // there is a carriage return somewhere
 
-	names map[string]string // names seen that are not well known
+	names    map[string]string // names seen that are not well known
+	expected string            // a text that is likely to occur
 }
 
 type element struct {

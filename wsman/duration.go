@@ -10,13 +10,16 @@ import (
 
 // FormatDuration writes a duration as xs:duration in seconds, as WS-Management
 // clients do: PT60.000S. Precision is a millisecond.
-func FormatDuration(d time.Duration) string {
-	sign := ""
+func FormatDuration(d time.Duration) string { return string(appendDuration(nil, d)) }
+
+func appendDuration(dst []byte, d time.Duration) []byte {
 	if d < 0 {
-		sign, d = "-", -d
+		dst, d = append(dst, '-'), -max(d, -math.MaxInt64)
 	}
 	ms := d.Round(time.Millisecond).Milliseconds()
-	return fmt.Sprintf("%sPT%d.%03dS", sign, ms/1000, ms%1000)
+	dst = strconv.AppendInt(append(dst, "PT"...), ms/1000, 10)
+	rest := ms % 1000
+	return append(dst, '.', byte('0'+rest/100), byte('0'+rest/10%10), byte('0'+rest%10), 'S')
 }
 
 // DurationError says that a text is not an xs:duration that fits into a

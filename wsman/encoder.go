@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -121,6 +122,13 @@ func (e *Encoder) Base64(p []byte) {
 func (e *Encoder) Uint(n uint64) {
 	if e.content() {
 		e.buf = strconv.AppendUint(e.buf, n, 10)
+	}
+}
+
+// duration appends what [FormatDuration] returns.
+func (e *Encoder) duration(d time.Duration) {
+	if e.content() {
+		e.buf = appendDuration(e.buf, d)
 	}
 }
 

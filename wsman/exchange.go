@@ -1,14 +1,11 @@
 package wsman
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
-	"sync"
 	"time"
 )
 
@@ -94,14 +91,29 @@ func (x *exchange) run(ctx context.Context, envelope []byte) (*Response, error) 
 func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *ExchangeDone) (*Response, error) {
 	reqCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	w := &watch{late: TimeoutError{Action: x.action, Wait: x.wait}, cancel: cancel, sent: x.sent}
-	defer w.stop()
-	w.trace.WroteRequest = w.wrote
-	reqCtx = httptrace.WithClientTrace(reqCtx, &w.trace)
-
-	httpResp, err := x.client.send(x.request(reqCtx, envelope))
+	c := x.newCarrier(envelope)
+	c.watch.cancel = cancel
+	httpResp, raw, err := x.fetch(c.request(reqCtx, x.client), &c.watch, done)
+	inTime := c.watch.stop()
 	if err != nil {
-		return nil, x.failed(ctx, reqCtx, &w.late, err)
+		return nil, x.failed(ctx, reqCtx, &c.watch.late, err)
+	}
+	if !raw.borrowed || !inTime {
+		// net/http's transport may still be reading the request; one of ours has let
+		// go of it when the body of the answer is closed.
+		c = nil
+	}
+	if x.copyAnswer != nil {
+		x.copyAnswer(raw.data)
+	}
+	return x.parse(httpResp, raw, c)
+}
+
+// fetch sends the request and reads the answer.
+func (x *exchange) fetch(req *http.Request, w *watch, done *ExchangeDone) (*http.Response, rawBody, error) {
+	httpResp, err := x.client.send(req)
+	if err != nil {
+		return nil, rawBody{}, err
 	}
 	done.Status = httpResp.StatusCode
 	w.start() // for transports that know no httptrace
@@ -112,37 +124,7 @@ func (x *exchange) roundTrip(ctx context.Context, envelope []byte, done *Exchang
 	if err != nil || !raw.borrowed {
 		httpResp.Body.Close()
 	}
-	if err != nil {
-		return nil, x.failed(ctx, reqCtx, &w.late, err)
-	}
-	if raw.borrowed {
-		// A transport of ours: it has let go of the request when it answers.
-		// net/http's may still be reading it.
-		putBuffer(envelope)
-	}
-	if x.copyAnswer != nil {
-		x.copyAnswer(raw.data)
-	}
-	return x.parse(httpResp, raw)
-}
-
-// request makes the HTTP request; the URL was parsed with the client.
-func (x *exchange) request(ctx context.Context, envelope []byte) *http.Request {
-	req := (&http.Request{
-		Method: http.MethodPost, URL: x.client.url, Host: x.client.url.Host,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, 4), ContentLength: int64(len(envelope)), Body: newRequestBody(envelope),
-		GetBody: func() (io.ReadCloser, error) { return newRequestBody(envelope), nil },
-	}).WithContext(ctx)
-	values := [...]string{ContentType, "identity"}
-	req.Header["Content-Type"] = values[:1:1]
-	// Said aloud, because net/http asks for gzip otherwise.
-	req.Header["Accept-Encoding"] = values[1:]
-	if x.anonymous {
-		req.Header["WSMANIDENTIFY"] = []string{"unauthenticated"} // spelt so by Windows, whatever HTTP says of case
-	}
-	x.client.sendCookie(req)
-	return req
+	return httpResp, raw, err
 }
 
 // send is the HTTP client's Do. Of what that does beyond its Transport nothing
@@ -168,50 +150,6 @@ func (x *exchange) failed(parent, ctx context.Context, late *TimeoutError, err e
 		}
 	}
 	return err
-}
-
-// A watch ends an exchange that has waited too long for its answer, counted from
-// when the request was sent.
-type watch struct {
-	trace  httptrace.ClientTrace
-	late   TimeoutError
-	cancel context.CancelCauseFunc
-	sent   func()
-
-	mu      sync.Mutex
-	timer   *time.Timer
-	stopped bool
-}
-
-// wrote is called by the transport when the request is on the wire.
-func (w *watch) wrote(info httptrace.WroteRequestInfo) {
-	if info.Err != nil {
-		return
-	}
-	w.start()
-	if w.sent != nil {
-		w.sent()
-	}
-}
-
-// start starts the clock, once.
-func (w *watch) start() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.timer == nil && !w.stopped {
-		w.timer = time.AfterFunc(w.late.Wait, w.expire)
-	}
-}
-
-func (w *watch) expire() { w.cancel(&w.late) }
-
-func (w *watch) stop() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stopped = true
-	if w.timer != nil {
-		w.timer.Stop()
-	}
 }
 
 // cookieName is the cookie that load-balanced listeners set and want back.
@@ -278,21 +216,3 @@ func readBody(resp *http.Response, limit int64) (rawBody, error) {
 		}
 	}
 }
-
-// A requestBody is an envelope to send. A transport that finds its Bytes need not copy
-// them: they stay as they are until it returns.
-type requestBody struct {
-	bytes.Reader
-	envelope []byte
-}
-
-func newRequestBody(envelope []byte) *requestBody {
-	b := &requestBody{envelope: envelope}
-	b.Reset(envelope)
-	return b
-}
-
-// Bytes returns all of it, read or not.
-func (b *requestBody) Bytes() []byte { return b.envelope }
-
-func (b *requestBody) Close() error { return nil }

@@ -79,11 +79,16 @@ func (h *Header) encode(e *Encoder) {
 	encodeLocale(e, "p:DataLocale", h.DataLocale)
 	encodeLocale(e, "w:Locale", h.Locale)
 	if h.MaxEnvelopeSize > 0 {
-		encodeBlock(e, "w:MaxEnvelopeSize", strconv.Itoa(h.MaxEnvelopeSize), "true")
+		e.Start("w:MaxEnvelopeSize")
+		e.Attr("s:mustUnderstand", "true")
+		e.Uint(uint64(h.MaxEnvelopeSize))
+		e.End()
 	}
 	encodeBlock(e, "a:MessageID", h.MessageID, "")
 	if h.OperationTimeout != 0 {
-		encodeBlock(e, "w:OperationTimeout", FormatDuration(h.OperationTimeout), "")
+		e.Start("w:OperationTimeout")
+		e.duration(h.OperationTimeout)
+		e.End()
 	}
 	encodeBlock(e, "p:ActivityId", h.ActivityID, "")
 	encodeBlock(e, "p:OperationID", h.OperationID, "false")

@@ -42,6 +42,9 @@ func (d *Decoder) intern(b []byte) string {
 	if s, ok := wellKnown[string(b)]; ok {
 		return s
 	}
+	if string(b) == d.expected {
+		return d.expected
+	}
 	if len(b) > maxInternSize {
 		return string(b)
 	}

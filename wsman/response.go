@@ -19,6 +19,7 @@ type Response struct {
 	dec    *Decoder
 	raw    rawBody
 	body   io.Closer // of the transport, if raw is borrowed
+	sent   *carrier  // of the request, to be freed with body; nil for none
 }
 
 // ResponseError says that an answer is SOAP, or claims to be, but is not an
@@ -63,8 +64,8 @@ func (r *Response) Body(fn func(*Decoder) error) error {
 	return err
 }
 
-// Close gives the buffer of the answer back. What [Decoder.Text] and its like
-// returned dies here.
+// Close gives the buffers of the answer, and of its request, back. What
+// [Decoder.Text] and its like returned dies here.
 func (r *Response) Close() {
 	if r.dec != nil {
 		putDecoder(r.dec)
@@ -73,6 +74,10 @@ func (r *Response) Close() {
 	if r.body != nil {
 		r.body.Close()
 		r.body = nil
+		if r.sent != nil {
+			r.sent.free()
+			r.sent = nil
+		}
 	} else if r.raw.data != nil {
 		putBuffer(r.raw.data)
 	}
@@ -80,8 +85,8 @@ func (r *Response) Close() {
 }
 
 // parse makes a Response of an answer, or the error that it stands for.
-func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error) {
-	r := &Response{action: x.action, raw: raw}
+func (x *exchange) parse(httpResp *http.Response, raw rawBody, sent *carrier) (*Response, error) {
+	r := &Response{action: x.action, raw: raw, sent: sent}
 	if raw.borrowed {
 		r.body = httpResp.Body
 	}
@@ -90,6 +95,7 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody) (*Response, error
 		return nil, err
 	}
 	r.dec = getDecoder(document(raw.data), Limits{Size: int(x.client.cfg.MaxResponse)})
+	r.dec.expected = x.messageID
 	var err error
 	if r.Header, err = ReadEnvelope(r.dec); err == nil {
 		var fault *Fault
@@ -208,15 +214,24 @@ const maxPooled = 1 << 20
 // The pools hold buffers and decoders between exchanges.
 var (
 	bufferPool  = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+	boxPool     = sync.Pool{New: func() any { return new([]byte) }} // of the buffers in use
 	decoderPool = sync.Pool{New: func() any { return new(Decoder) }}
 	encoderPool = sync.Pool{New: func() any { return new(Encoder) }}
 )
 
-func getBuffer() []byte { return (*bufferPool.Get().(*[]byte))[:0] }
+func getBuffer() []byte {
+	box := bufferPool.Get().(*[]byte)
+	b := *box
+	*box = nil
+	boxPool.Put(box)
+	return b[:0]
+}
 
 func putBuffer(b []byte) {
 	if cap(b) <= maxPooled {
-		bufferPool.Put(&b)
+		box := boxPool.Get().(*[]byte)
+		*box = b
+		bufferPool.Put(box)
 	}
 }
 

@@ -50,8 +50,8 @@ var arrows = []arrow{
 		from: []string{"internal/powershell", "internal/fileagent", "internal/winpath"}, only: nothing,
 	},
 	{
-		name: "command line quoting, in-memory connections and the two passes of sealing stand alone",
-		from: []string{"internal/cmdline", "internal/memconn", "internal/twopass"}, only: nothing,
+		name: "command line quoting, in-memory connections, RC4 and the two passes of sealing stand alone",
+		from: []string{"internal/cmdline", "internal/memconn", "internal/rc4", "internal/twopass"}, only: nothing,
 	},
 	{
 		name:  "auth authenticates connections, whatever goes over them",

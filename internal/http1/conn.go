@@ -6,6 +6,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
+	"net/http/httptrace"
 	"os"
 	"time"
 )
@@ -30,6 +32,9 @@ type Conn struct {
 	raw net.Conn // below TLS
 	in  *limited
 	br  *bufio.Reader
+
+	cut   func()       // makes what is under way fail
+	asked http.Request // what net/http needs to know of a request to read its response
 }
 
 // NewConn returns a Conn on nc, whose TLS handshake, if any, is done.
@@ -39,10 +44,12 @@ func NewConn(nc net.Conn) *Conn {
 	for {
 		t, ok := c.raw.(*tls.Conn)
 		if !ok {
-			return c
+			break
 		}
 		c.raw = t.NetConn()
 	}
+	c.cut = func() { _ = c.raw.SetDeadline(past) }
+	return c
 }
 
 // NetConn returns the connection underneath. Bytes that the peer sent unasked
@@ -59,14 +66,16 @@ func (c *Conn) Close() error { return c.raw.Close() }
 // Exchange sends req and reads the response, whose body has at most maxBody
 // bytes. It returns an [*Error]. When ctx ends, or on any error, the connection
 // is closed: what it still carries cannot be told apart.
-func (c *Conn) Exchange(ctx context.Context, req *Request, maxBody int64) (*Response, error) {
+//
+// Close may be called meanwhile, and ends it like any loss of the connection.
+func (c *Conn) Exchange(ctx context.Context, req *Request, maxBody int64) (Response, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, &Error{Err: err}
+		return Response{}, &Error{Err: err}
 	}
 	if err := c.nc.SetDeadline(time.Time{}); err != nil {
-		return nil, c.fail(ctx, &Error{Err: err})
+		return Response{}, c.fail(ctx, &Error{Err: err})
 	}
-	stop := context.AfterFunc(ctx, func() { _ = c.raw.SetDeadline(past) })
+	stop := context.AfterFunc(ctx, c.cut)
 	resp, failure := c.exchange(ctx, req, maxBody)
 	if !stop() {
 		// The deadline is, or is about to be, in the past: this was the last
@@ -77,25 +86,25 @@ func (c *Conn) Exchange(ctx context.Context, req *Request, maxBody int64) (*Resp
 		}
 	}
 	if failure != nil {
-		return nil, c.fail(ctx, failure)
+		return Response{}, c.fail(ctx, failure)
 	}
 	return resp, nil
 }
 
-func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (*Response, *Error) {
+func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (Response, *Error) {
 	if c.br.Buffered() > 0 {
-		return nil, &Error{Err: ErrUnsolicited}
+		return Response{}, &Error{Err: ErrUnsolicited}
 	}
 	sent, err := req.write(c.nc)
 	if !sent && err != nil {
 		return c.early(ctx, req.Method, maxBody, err)
 	}
-	if req.Wrote != nil {
-		req.Wrote()
+	if req.Trace != nil && req.Trace.WroteRequest != nil {
+		req.Trace.WroteRequest(httptrace.WroteRequestInfo{})
 	}
 	resp, status, err := c.readResponse(req.Method, maxBody)
 	if err != nil {
-		return nil, &Error{Sent: true, Answered: answered(err, status), Status: status, Err: err}
+		return Response{}, &Error{Sent: true, Answered: answered(err, status), Status: status, Err: err}
 	}
 	return resp, nil
 }
@@ -103,17 +112,20 @@ func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (*Resp
 // early looks for the answer of a peer that stopped reading in the middle of
 // the request, such as 413, before it gives up. Without one the request was
 // provably not processed.
-func (c *Conn) early(ctx context.Context, method string, maxBody int64, cause error) (*Response, *Error) {
+func (c *Conn) early(ctx context.Context, method string, maxBody int64, cause error) (Response, *Error) {
 	if ctx.Err() != nil || errors.Is(cause, ErrInvalidHeader) || errors.Is(cause, os.ErrDeadlineExceeded) {
-		return nil, &Error{Err: cause}
+		return Response{}, &Error{Err: cause}
 	}
 	_ = c.nc.SetReadDeadline(time.Now().Add(lastWords))
 	if ctx.Err() != nil { // the deadline that ended ctx may just have been overwritten
-		return nil, &Error{Err: cause}
+		return Response{}, &Error{Err: cause}
 	}
 	resp, _, err := c.readResponse(method, maxBody)
+	if err == nil && resp.Status < 400 {
+		resp.Body.Release()
+	}
 	if err != nil || resp.Status < 400 {
-		return nil, &Error{Err: cause}
+		return Response{}, &Error{Err: cause}
 	}
 	resp.Close = true
 	return resp, nil

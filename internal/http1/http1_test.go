@@ -15,6 +15,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"runtime"
 	"strings"
@@ -84,7 +85,7 @@ func TestRequestBytes(t *testing.T) {
 	c := http1.NewConn(a)
 	wrote := 0
 	req := post("<body/>")
-	req.Wrote = func() { wrote++ }
+	req.Trace = &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { wrote++ }}
 	resp, err := c.Exchange(t.Context(), req, 100)
 	require.NoError(t, err)
 	assert.Equal(t, "hello", string(resp.Body.Bytes()))
@@ -133,7 +134,7 @@ func TestAnswersThatAreRefused(t *testing.T) {
 			seen := serve(b, c.answer)
 			conn := http1.NewConn(a)
 			resp, err := conn.Exchange(t.Context(), post("x"), 100)
-			require.Nil(t, resp)
+			require.Zero(t, resp)
 			e, ok := errors.AsType[*http1.Error](err)
 			require.True(t, ok, "%v", err)
 			assert.True(t, e.Sent)

@@ -2,6 +2,7 @@ package http1
 
 import (
 	"net"
+	"net/http/httptrace"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,8 +16,9 @@ type Request struct {
 	Header []Field
 	Body   []byte
 
-	// Wrote, if set, is called once the whole request is handed over.
-	Wrote func()
+	// Trace, if set, is told by its WroteRequest when the whole request is handed
+	// over. Its other hooks are not called.
+	Trace *httptrace.ClientTrace
 }
 
 // A Field is one header line.
@@ -68,11 +70,17 @@ func validName(name string) bool {
 			return false
 		}
 	}
-	switch strings.ToLower(name) {
-	case "", "host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "te", "trailer", "upgrade":
-		return false
+	for _, own := range ownFields {
+		if strings.EqualFold(name, own) {
+			return false
+		}
 	}
-	return true
+	return name != ""
+}
+
+// ownFields are what this package writes itself, or must not be written.
+var ownFields = [...]string{
+	"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "te", "trailer", "upgrade",
 }
 
 // write hands the request to nc and reports whether its last byte was accepted.

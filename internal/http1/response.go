@@ -50,40 +50,41 @@ func (l *limited) Read(p []byte) (int, error) {
 
 // readResponse reads the final response to a request of the given method. A
 // failure is told with the status, if a head came.
-func (c *Conn) readResponse(method string, maxBody int64) (*Response, int, error) {
+func (c *Conn) readResponse(method string, maxBody int64) (Response, int, error) {
 	c.in.n, c.in.err = MaxHead, ErrHeadTooLong
 	if err := sniff(c.br); err != nil {
-		return nil, 0, err
+		return Response{}, 0, err
 	}
-	req := &http.Request{Method: method}
+	c.asked.Method = method
 	for range MaxInterim + 1 {
-		resp, err := http.ReadResponse(c.br, req)
+		resp, err := http.ReadResponse(c.br, &c.asked)
 		if err != nil {
 			// The parser may complain of a line that was cut: by the bound, or by
 			// the end of the connection.
 			if c.in.n == 0 {
-				return nil, 0, ErrHeadTooLong
+				return Response{}, 0, ErrHeadTooLong
 			}
 			if c.in.last != nil {
 				err = c.in.last
 			}
-			return nil, 0, unexpected(err)
+			return Response{}, 0, unexpected(err)
 		}
 		switch {
 		case resp.StatusCode == http.StatusSwitchingProtocols:
-			return nil, resp.StatusCode, ErrUpgrade
+			return Response{}, resp.StatusCode, ErrUpgrade
 		case resp.StatusCode < 200:
 			continue
 		case method == http.MethodConnect && resp.StatusCode < 300:
 			// The tunnel begins here: no body ([RFC 9110] section 9.3.6).
 			r := newResponse(resp)
+			r.Body = getBuffer()
 			r.Close = false // said of a body that would end with the connection
 			return r, resp.StatusCode, nil
 		}
 		r, err := c.readBody(resp, maxBody)
 		return r, resp.StatusCode, err
 	}
-	return nil, 0, ErrInterim
+	return Response{}, 0, ErrInterim
 }
 
 // sniff looks at the first bytes, for the two mistakes that people make: a TLS
@@ -111,42 +112,39 @@ func unexpected(err error) error {
 	return err
 }
 
-func newResponse(resp *http.Response) *Response {
+func newResponse(resp *http.Response) Response {
 	_, reason, _ := strings.Cut(resp.Status, " ")
-	return &Response{
-		Status: resp.StatusCode, Reason: reason, Header: resp.Header,
-		Body: &Buffer{}, Close: resp.Close,
-	}
+	return Response{Status: resp.StatusCode, Reason: reason, Header: resp.Header, Close: resp.Close}
 }
 
 // readBody reads the body whole, or refuses it.
-func (c *Conn) readBody(resp *http.Response, maxBody int64) (*Response, error) {
+func (c *Conn) readBody(resp *http.Response, maxBody int64) (Response, error) {
 	r := newResponse(resp)
 	if e := resp.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		return nil, ErrCompressed
+		return Response{}, ErrCompressed
 	}
 	chunked := len(resp.TransferEncoding) > 0
 	switch {
 	case resp.ContentLength == 0:
+		r.Body = getBuffer()
 		return r, nil
 	case resp.ContentLength < 0 && !chunked:
 		if resp.StatusCode < 400 {
-			return nil, ErrNoLength
+			return Response{}, ErrNoLength
 		}
 		// Nobody can tell whether the text is complete, but the status is: it
 		// is handed on without the body.
-		r.Close = true
+		r.Body, r.Close = getBuffer(), true
 		return r, nil
 	case resp.ContentLength > maxBody:
-		return nil, ErrBodyTooLong
+		return Response{}, ErrBodyTooLong
 	}
 	// Chunks of one byte cost six; net/http bounds what they cost beyond.
 	c.in.n, c.in.err = 8*min(maxBody, maxMaxBody)+MaxHead, ErrBodyTooLong
-	body := getBuffer()
-	if err := body.Fill(resp.Body, resp.ContentLength, maxBody); err != nil {
-		body.Release()
-		return nil, err
+	r.Body = getBuffer()
+	if err := r.Body.Fill(resp.Body, resp.ContentLength, maxBody); err != nil {
+		r.Body.Release()
+		return Response{}, err
 	}
-	r.Body = body
 	return r, nil
 }

@@ -4,11 +4,11 @@ import (
 	"crypto/aes"
 	"crypto/hmac"
 	"crypto/md5"
-	"crypto/rc4" //nolint:gosec // RC4 is spoken only when the caller asks for it
 	"encoding/binary"
 	"errors"
 	"hash"
 
+	"github.com/winrmkit/winrmkit/internal/rc4"
 	"github.com/winrmkit/winrmkit/internal/twopass"
 )
 

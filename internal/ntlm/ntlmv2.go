@@ -3,9 +3,10 @@ package ntlm
 import (
 	"crypto/hmac"
 	"crypto/md5"
-	"crypto/rc4"
 	"encoding/binary"
 	"time"
+
+	"github.com/winrmkit/winrmkit/internal/rc4"
 )
 
 // A Hash is the NT hash of a password: MD4 of its UTF-16. It is as good as the

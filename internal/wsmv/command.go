@@ -15,7 +15,7 @@ type CommandLine struct {
 
 // Encode writes the body.
 func (c *CommandLine) Encode(e *wsman.Encoder) {
-	start(e, "CommandLine")
+	start(e, "rsp:CommandLine")
 	attr(e, "CommandId", c.ID)
 	e.Element("rsp:Command", c.Command)
 	for _, a := range c.Arguments {
@@ -51,7 +51,7 @@ type CommandResponse struct{ ID string }
 
 // Encode writes the body.
 func (c *CommandResponse) Encode(e *wsman.Encoder) {
-	start(e, "CommandResponse")
+	start(e, "rsp:CommandResponse")
 	e.Element("rsp:CommandId", c.ID)
 	e.End()
 }
@@ -82,7 +82,7 @@ type Command struct {
 
 // Encode writes the item.
 func (c *Command) Encode(e *wsman.Encoder) {
-	start(e, "Command")
+	start(e, "rsp:Command")
 	e.Element("rsp:CommandId", c.ID)
 	e.Element("rsp:CommandLine", c.Line)
 	e.Element("rsp:CommandState", c.State)
@@ -112,7 +112,7 @@ type Signal struct {
 
 // Encode writes the body.
 func (s *Signal) Encode(e *wsman.Encoder) {
-	start(e, "Signal")
+	start(e, "rsp:Signal")
 	attr(e, "CommandId", s.CommandID)
 	e.Element("rsp:Code", s.Code)
 	e.End()
@@ -138,7 +138,7 @@ func (s *Signal) Decode(d *wsman.Decoder) error {
 // EncodeEmpty writes an element without content, such as rsp:SendResponse,
 // rsp:SignalResponse or rsp:ConnectResponse.
 func EncodeEmpty(e *wsman.Encoder, local string) {
-	start(e, local)
+	start(e, "rsp:"+local)
 	e.End()
 }
 

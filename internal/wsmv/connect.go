@@ -15,7 +15,7 @@ type Disconnect struct {
 
 // Encode writes the body.
 func (m *Disconnect) Encode(e *wsman.Encoder) {
-	start(e, "Disconnect")
+	start(e, "rsp:Disconnect")
 	element(e, "BufferMode", m.BufferMode)
 	duration(e, "IdleTimeOut", m.IdleTimeout)
 	e.End()
@@ -46,7 +46,7 @@ type Connect struct {
 
 // Encode writes the body.
 func (m *Connect) Encode(e *wsman.Encoder) {
-	start(e, "Connect")
+	start(e, "rsp:Connect")
 	attr(e, "CommandId", m.CommandID)
 	if m.Extra != nil {
 		m.Extra(e)
@@ -65,7 +65,7 @@ type ConnectResponse struct{ InputStreams, OutputStreams string }
 
 // Encode writes the body.
 func (m *ConnectResponse) Encode(e *wsman.Encoder) {
-	start(e, "ConnectResponse")
+	start(e, "rsp:ConnectResponse")
 	element(e, "InputStreams", m.InputStreams)
 	element(e, "OutputStreams", m.OutputStreams)
 	e.End()

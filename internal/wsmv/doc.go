@@ -104,9 +104,10 @@ func Find(d *wsman.Decoder, local string, fn func(*wsman.Decoder) error) error {
 
 func name(local string) wsman.Name { return wsman.Name{Space: wsman.NSShell, Local: local} }
 
-// start begins the body's element: it declares the prefix for all inside.
-func start(e *wsman.Encoder, local string) {
-	e.Start("rsp:" + local)
+// start begins the body's element, whose name has the prefix rsp: it declares that
+// for all inside.
+func start(e *wsman.Encoder, name string) {
+	e.Start(name)
 	e.Namespace("rsp", wsman.NSShell)
 }
 

@@ -46,7 +46,7 @@ type Variable struct{ Name, Value string }
 
 // EncodeCreate writes the body of a Create request.
 func (s *Shell) EncodeCreate(e *wsman.Encoder) {
-	start(e, "Shell")
+	start(e, "rsp:Shell")
 	attr(e, "ShellId", s.ID)
 	element(e, "Name", s.Name)
 	if len(s.Environment) > 0 {
@@ -70,7 +70,7 @@ func (s *Shell) EncodeCreate(e *wsman.Encoder) {
 // EncodeItem writes the shell as a server describes it, in the order that
 // Windows uses.
 func (s *Shell) EncodeItem(e *wsman.Encoder) {
-	start(e, "Shell")
+	start(e, "rsp:Shell")
 	element(e, "ShellId", s.ID)
 	element(e, "Name", s.Name)
 	element(e, "ResourceUri", s.ResourceURI)

@@ -45,7 +45,7 @@ type Send struct{ Streams []Stream }
 
 // Encode writes the body.
 func (s *Send) Encode(e *wsman.Encoder) {
-	start(e, "Send")
+	start(e, "rsp:Send")
 	for i := range s.Streams {
 		s.Streams[i].Encode(e)
 	}
@@ -75,7 +75,7 @@ type Receive struct {
 
 // Encode writes the body.
 func (r *Receive) Encode(e *wsman.Encoder) {
-	start(e, "Receive")
+	start(e, "rsp:Receive")
 	e.Start("rsp:DesiredStream")
 	attr(e, "CommandId", r.CommandID)
 	e.Text(r.Streams)
@@ -124,7 +124,7 @@ func (r *ReceiveResponse) Reset() {
 
 // Encode writes the body.
 func (r *ReceiveResponse) Encode(e *wsman.Encoder) {
-	start(e, "ReceiveResponse")
+	start(e, "rsp:ReceiveResponse")
 	for i := range r.Streams {
 		r.Streams[i].Encode(e)
 	}
