@@ -167,3 +167,37 @@ func TestSealStatesLength(t *testing.T) {
 		assert.Equal(t, 1, strings.Count(string(body), "Length="))
 	}
 }
+
+// WinRM's client for Ruby ends a message with a delimiter that closes nothing.
+// What a server reads of it, a client does not.
+func TestBareEnd(t *testing.T) {
+	server := httpseal.Format{BareEnd: true}
+	for name, end := range map[string]string{
+		"bare":             "--Encrypted Boundary\r\n",
+		"bare, no break":   "--Encrypted Boundary",
+		"bare, with blank": "-- Encrypted Boundary\r\n",
+		"closing":          "--Encrypted Boundary--\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := standard()
+			v.closing = end
+			for _, plain := range []string{"hello", "--", "ends as it does: --Encrypted Boundary\r\n", "--Encrypted Boundary--"} {
+				got, innerType, err := server.Open(&plainSealer{protocol: spnego}, v.contentType,
+					v.body(&plainSealer{protocol: spnego}, strconv.Itoa(len(plain)), plain))
+				require.NoError(t, err)
+				assert.Equal(t, soap, innerType)
+				assert.Equal(t, plain, string(got))
+			}
+		})
+	}
+	for name, end := range map[string]string{
+		"none": "", "another": "--Encrypted Baundary\r\n", "dashes alone": "--", "one dash": "-Encrypted Boundary\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := standard()
+			v.closing = end
+			_, _, err := server.Open(&plainSealer{protocol: spnego}, v.contentType, v.body(&plainSealer{protocol: spnego}, "5", "hello"))
+			require.Error(t, err)
+		})
+	}
+}

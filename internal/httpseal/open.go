@@ -52,7 +52,7 @@ func (f Format) Open(s Sealer, contentType string, body []byte) (plain []byte, i
 		return nil, "", &Error{Op: "open", Reason: "sealed with " + strconv.Quote(params.protocol) + ", not " + protocol}
 	}
 	o := opener{body: body, boundary: params.boundary, protocol: protocol}
-	if err := o.findEnd(); err != nil {
+	if err := o.findEnd(f.BareEnd); err != nil {
 		return nil, "", err
 	}
 	first, err := o.next(s)
@@ -135,11 +135,12 @@ func (o *opener) errorf(reason string) error {
 	return &Error{Op: "open", Offset: o.pos, Reason: reason}
 }
 
-// findEnd finds the closing delimiter from the end of the body.
-func (o *opener) findEnd() error {
+// findEnd finds the closing delimiter from the end of the body. With bare its
+// dashes may be missing.
+func (o *opener) findEnd(bare bool) error {
 	rest := bytes.TrimRight(o.body, "\r\n \t")
 	rest, ok := bytes.CutSuffix(rest, []byte("--"))
-	if ok {
+	if ok || bare {
 		rest, ok = bytes.CutSuffix(rest, []byte(o.boundary))
 	}
 	if ok {

@@ -41,6 +41,11 @@ type Format struct {
 	// TrimNUL takes NULs from the end of an opened message, for servers: OMI's
 	// client pads its messages with them before sealing.
 	TrimNUL bool
+
+	// BareEnd reads bodies whose last delimiter lacks the dashes at its end, for
+	// servers: WinRM's client for Ruby and txwinrm write it so with Kerberos, and
+	// Windows takes it.
+	BareEnd bool
 }
 
 const (

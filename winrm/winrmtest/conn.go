@@ -156,10 +156,15 @@ func (c *conn) exchange(ctx context.Context, req *http.Request) bool {
 	return c.write(a) && !a.close
 }
 
+// expectsContinue reports whether the client waits with its body.
+func expectsContinue(req *http.Request) bool {
+	return strings.EqualFold(req.Header.Get("Expect"), "100-continue") && req.ContentLength != 0
+}
+
 // readBody reads the request's body into the connection's buffer. A body of
 // more than limit bytes is read to its end and reported as too large.
 func (c *conn) readBody(req *http.Request, limit int64) (body []byte, tooLarge bool, err error) {
-	if strings.EqualFold(req.Header.Get("Expect"), "100-continue") && req.ContentLength != 0 {
+	if expectsContinue(req) {
 		if _, err := io.WriteString(c.net, "HTTP/1.1 100 Continue\r\n\r\n"); err != nil {
 			return nil, false, err
 		}

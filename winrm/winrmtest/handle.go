@@ -16,6 +16,11 @@ import (
 // handle answers one HTTP request. ok is false when the connection must be
 // reset instead.
 func (c *conn) handle(ctx context.Context, req *http.Request, x *Exchange) (a *answer, ok bool) {
+	if c.refusedUnread(req) {
+		a := c.unauthorized("", true).refuse
+		x.Time = time.Now()
+		return a, true
+	}
 	limit := c.srv.maxEnvelope()
 	body, tooLarge, err := c.readBody(req, wireLimit(limit, req.Header.Get("Content-Type")))
 	x.Time = time.Now()
@@ -23,7 +28,7 @@ func (c *conn) handle(ctx context.Context, req *http.Request, x *Exchange) (a *a
 	switch {
 	case err != nil:
 		return nil, false
-	case !strings.EqualFold(strings.TrimSuffix(req.URL.Path, "/"), endpointPath): // http.sys reserves a prefix
+	case !isEndpoint(req):
 		return &answer{status: http.StatusNotFound}, true
 	case req.Method != http.MethodPost:
 		return &answer{status: http.StatusMethodNotAllowed, header: http.Header{"Allow": {"POST"}}}, true
@@ -39,9 +44,24 @@ func (c *conn) handle(ctx context.Context, req *http.Request, x *Exchange) (a *a
 	v := c.authenticate(ctx, req)
 	x.Scheme, x.User = v.scheme, v.user
 	if !v.ok {
+		// Windows refuses without a look at the body, and http.sys ends a
+		// connection on which a body is left. A logon that goes on is http.sys's own.
+		v.refuse.close = v.refuse.close || v.scheme == ""
 		return v.refuse, true
 	}
 	return c.handleBody(ctx, req, body, x, v)
+}
+
+// isEndpoint looks at the path; http.sys reserves a prefix.
+func isEndpoint(req *http.Request) bool {
+	return strings.EqualFold(strings.TrimSuffix(req.URL.Path, "/"), endpointPath)
+}
+
+// refusedUnread reports whether a request is refused before its body has been
+// asked for: nobody has logged on, and the client waits for leave to send.
+func (c *conn) refusedUnread(req *http.Request) bool {
+	return expectsContinue(req) && isEndpoint(req) && req.Method == http.MethodPost && c.logon.ctx == nil &&
+		req.Header.Get("Authorization") == "" && req.Header.Get("WSMANIDENTIFY") == ""
 }
 
 // wireLimit is how long a body may be whose envelope has at most limit bytes:

@@ -40,6 +40,12 @@ func TestHost(t *testing.T) {
 		{"echo hello| findstr /i ELL", "hello\r\n", "", "0"},
 		{"echo hello| findstr zz", "", "", "1"},
 		{"powershell -NoProfile -EncodedCommand " + encoded("exit 42"), "", "", "42"},
+		// As winrm-client for Node.js, Ansible, winrm4j and a scheduled task write it.
+		{"powershell.exe -NoProfile -NonInteractive -NoLogo -ExecutionPolicy Bypass -InputFormat Text -Command &quot;&amp; { hostname }&quot;", "SRV1\r\n", "", "0"},
+		{"PowerShell -NoProfile -NonInteractive -ExecutionPolicy Unrestricted -EncodedCommand " + encoded("exit 3"), "", "", "3"},
+		{"powershell  -encodedcommand " + encoded("&{hostname;}"), "SRV1\r\n", "", "0"},
+		{"powershell -Version 5.1 -w hidden -if None -of Text -ep Bypass hostname", "SRV1\r\n", "", "0"},
+		{"powershell -ExecutionPolicy Bypass", "", "winrmtest imitates no PowerShell: it takes -Command or -EncodedCommand with one of a few known scripts.\r\n", "1"},
 		{"powershell -EncodedCommand " + encoded("Write-Output 'it''s'"), "it's\r\n", "", "0"},
 		{"powershell -EncodedCommand " + encoded("Get-Secret | Out-Null"), "", "winrmtest does not imitate this PowerShell: Get-Secret | Out-Null\r\n", "1"},
 	} {

@@ -79,6 +79,9 @@ func (r *hostRun) runScript(s *Script) uint32 {
 // simpleScript runs one-liners that every demo tries.
 func (r *hostRun) simpleScript(s *Script) uint32 {
 	script := strings.TrimSpace(s.Text)
+	if inner, ok := block(script); ok {
+		script = inner
+	}
 	lower := strings.ToLower(strings.TrimSuffix(script, ";"))
 	switch {
 	case lower == "hostname" || lower == "$env:computername" || lower == "[environment]::machinename":
@@ -135,16 +138,38 @@ func literal(s string) (string, bool) {
 	return strings.ReplaceAll(inner, "''", "'"), true
 }
 
+// powershellValues are the parameters of powershell.exe and pwsh that take a
+// value, with the least of their letters that is taken for them and their short
+// forms.
+var powershellValues = []struct{ name, least, short string }{
+	{"configurationname", "config", ""},
+	{"executionpolicy", "ex", "ep"},
+	{"inputformat", "in", "if"},
+	{"outputformat", "o", "of"},
+	{"psconsolefile", "p", ""},
+	{"settingsfile", "settings", ""},
+	{"version", "v", ""},
+	{"windowstyle", "w", ""},
+	{"workingdirectory", "wo", "wd"},
+}
+
+// takesValue reports whether the argument after the parameter belongs to it.
+func takesValue(parameter string) bool {
+	for _, p := range powershellValues {
+		if parameter == p.short && p.short != "" || strings.HasPrefix(p.name, parameter) && strings.HasPrefix(parameter, p.least) {
+			return true
+		}
+	}
+	return false
+}
+
 // scriptOf finds the script in the arguments of powershell.exe.
 func scriptOf(args []string, stdin io.Reader) (string, bool) {
-	for i, a := range args {
-		name := strings.ToLower(strings.TrimLeft(a, "-/"))
+	for i := 0; i < len(args); i++ {
+		name := strings.ToLower(strings.TrimLeft(args[i], "-/"))
 		rest := args[i+1:]
 		switch {
-		case !strings.HasPrefix(a, "-") && !strings.HasPrefix(a, "/"):
-			if i > 0 && strings.HasPrefix(strings.ToLower(args[i-1]), "-ex") || i > 0 && strings.EqualFold(args[i-1], "-outputformat") {
-				continue
-			}
+		case !strings.HasPrefix(args[i], "-") && !strings.HasPrefix(args[i], "/"):
 			return strings.Join(args[i:], " "), true
 		case name != "" && strings.HasPrefix("command", name):
 			if len(rest) == 1 && rest[0] == "-" {
@@ -157,9 +182,24 @@ func scriptOf(args []string, stdin io.Reader) (string, bool) {
 				return "", false
 			}
 			return decodeUTF16(rest[0])
+		case takesValue(name):
+			i++
 		}
 	}
 	return "", false
+}
+
+// block is the script in a block that is called and nothing else: & { ... }.
+func block(script string) (inner string, ok bool) {
+	rest, ok := strings.CutPrefix(script, "&")
+	if !ok {
+		return "", false
+	}
+	rest = strings.TrimSpace(rest)
+	if len(rest) < 2 || rest[0] != '{' || rest[len(rest)-1] != '}' || strings.ContainsAny(rest[1:len(rest)-1], "{}") {
+		return "", false
+	}
+	return strings.TrimSpace(rest[1 : len(rest)-1]), true
 }
 
 func decodeUTF16(text string) (string, bool) {

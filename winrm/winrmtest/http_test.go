@@ -37,6 +37,40 @@ func TestUnauthorizedListsSchemes(t *testing.T) {
 	assert.Equal(t, []string{"Toy"}, resp.Header["Www-Authenticate"])
 }
 
+// A body that nobody sends is left where it is, and with it the connection: so
+// did a Windows host answer winrm4j, which probes with the body HELLO. Its
+// NEGOTIATE message goes with a body as well, and the connection goes on.
+func TestUnauthorizedBody(t *testing.T) {
+	srv := start(t, nil, func(s *winrmtest.Server) { s.Mechanisms = []winrmtest.Mechanism{winrmtest.Negotiate()} })
+	c := dial(t, srv)
+	c.auth = ""
+	c.send("POST", "/wsman", "HELLO", "Connection: Keep-Alive")
+	resp, _ := c.answer()
+	assert.Equal(t, 401, resp.StatusCode)
+	assert.True(t, resp.Close)
+	_, err := c.br.ReadByte()
+	require.ErrorIs(t, err, io.EOF)
+
+	c = dial(t, srv)
+	c.auth = "Negotiate TlRMTVNTUAABAAAAAYIIogAAAAAoAAAAAAAAACgAAAAFASgKAAAADw=="
+	c.send("POST", "/wsman", "HELLO", "Connection: Keep-Alive")
+	resp, _ = c.answer()
+	assert.Equal(t, 401, resp.StatusCode)
+	assert.False(t, resp.Close)
+	assert.True(t, strings.HasPrefix(resp.Header.Get("WWW-Authenticate"), "Negotiate TlRMTVNTUAAC"))
+}
+
+// Who waits for leave to send his body does not get it before he has logged on.
+func TestUnauthorizedInsteadOfContinue(t *testing.T) {
+	c := dial(t, start(t, nil))
+	_, err := io.WriteString(c.conn, "POST /wsman HTTP/1.1\r\nHost: h\r\nContent-Type: application/soap+xml\r\n"+
+		"Content-Length: 4000000\r\nExpect: 100-continue\r\n\r\n")
+	require.NoError(t, err)
+	resp, _ := c.answer()
+	assert.Equal(t, 401, resp.StatusCode)
+	assert.True(t, resp.Close)
+}
+
 func TestHTTPStatuses(t *testing.T) {
 	srv := start(t, nil, func(s *winrmtest.Server) { s.Settings = map[string]string{"MaxEnvelopeSizekb": "32"} })
 	for _, tt := range []struct {
@@ -84,12 +118,15 @@ func TestNotHTTP(t *testing.T) {
 }
 
 func TestIdentify(t *testing.T) {
-	c := dial(t, start(t, nil))
+	srv := start(t, nil)
+	c := dial(t, srv)
 	c.auth = ""
 	c.send("POST", "/wsman", identify)
 	resp, _ := c.answer()
 	assert.Equal(t, 401, resp.StatusCode, "without the header and without credentials")
 
+	c = dial(t, srv)
+	c.auth = ""
 	c.send("POST", "/wsman", identify, "WSMANIDENTIFY: unauthenticated")
 	resp, body := c.answer()
 	assert.Equal(t, 200, resp.StatusCode)

@@ -182,8 +182,8 @@ func readySealer(ctx authserver.Context) authserver.Sealer {
 }
 
 // windowsFormat writes sealed bodies as Windows does and opens what any client
-// sends, OMI's padded messages among them.
-var windowsFormat = httpseal.Format{Tab: true, TrimNUL: true}
+// sends, OMI's padded messages and WinRb's bare ends among them.
+var windowsFormat = httpseal.Format{Tab: true, TrimNUL: true, BareEnd: true}
 
 func sealBody(dst []byte, s authserver.Sealer, contentType string, plain []byte) ([]byte, string, error) {
 	return windowsFormat.Seal(dst, s, contentType, plain)

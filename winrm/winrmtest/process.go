@@ -199,19 +199,32 @@ func (p *call) decode(local string, fn func(*wsman.Decoder) error) *soap.Fault {
 
 // noBody reads a body that has to be empty.
 func (p *call) noBody() *soap.Fault {
-	elements := 0
+	switch elements, f := p.countBody(); {
+	case f != nil:
+		return f
+	case elements > 0:
+		return soap.New(soap.SchemaValidation, "The body has to be empty.")
+	}
+	return nil
+}
+
+// anyBody reads a body whose content does not matter.
+func (p *call) anyBody() *soap.Fault {
+	_, f := p.countBody()
+	return f
+}
+
+// countBody reads the body to its end and returns how many elements it has.
+func (p *call) countBody() (elements int, f *soap.Fault) {
 	err := p.req.Body(func(d *wsman.Decoder) {
 		for range d.Children() {
 			elements++
 		}
 	})
-	switch {
-	case err != nil:
-		return soap.Malformed(err)
-	case elements > 0:
-		return soap.New(soap.SchemaValidation, "The body has to be empty.")
+	if err != nil {
+		return 0, soap.Malformed(err)
 	}
-	return nil
+	return elements, nil
 }
 
 // timeout is OperationTimeout, bounded by the server's MaxTimeoutms.

@@ -108,6 +108,18 @@ func TestShellFaults(t *testing.T) {
 	}
 }
 
+// winrm-java's Delete has a body, with the namespaces that its XML library
+// declares.
+func TestDeleteWithBody(t *testing.T) {
+	srv := start(t, nil)
+	c := dial(t, srv)
+	r := deleteRequest(c.shell())
+	r.body = `<Delete xmlns="http://schemas.dmtf.org/wbem/wsman/1/wsman.xsd" xmlns:ns2="` + nsShell + `" xmlns:ns3="` + wsen + `"` +
+		` xmlns:ns4="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:ns5="` + transfer + `"/>`
+	c.ok(r)
+	assert.Zero(t, srv.Stats().Shells)
+}
+
 func TestQuotas(t *testing.T) {
 	srv := start(t, winrmtest.HandlerFunc(echo), func(s *winrmtest.Server) {
 		s.Users = map[string]string{"user": "Passw0rd!", "other": "pw"}

@@ -115,9 +115,10 @@ func (s *Server) signal(c *call) *soap.Fault {
 	return nil
 }
 
-// removeByRequest is Delete.
+// removeByRequest is Delete. [MS-WSMV] wants an empty body; winrm-java sends an
+// element named Delete, and could not close a client if Windows minded.
 func (s *Server) removeByRequest(c *call) *soap.Fault {
-	if f := c.noBody(); f != nil {
+	if f := c.anyBody(); f != nil {
 		return f
 	}
 	sh, done, f := s.useShell(c)
