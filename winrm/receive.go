@@ -121,6 +121,7 @@ func (e *execution) receiveOnce(answer *wsmv.ReceiveResponse, wanted bool) (done
 			Options:   []wsman.Option{{Name: wsmv.OptionKeepAlive, Value: "TRUE"}},
 		},
 		OperationTimeout: timeout,
+		Patience:         e.client.cfg.OperationTimeout,
 		Body:             body.Encode,
 	})
 	e.client.polls.Add(-1)
