@@ -53,9 +53,13 @@ func (c *conn) exchange(ctx context.Context, m *message, info ExchangeInfo) (o o
 	start := time.Now()
 	c.exchanges++
 	c.gap, c.used = sinceWall(c.used), time.Now().Round(0)
+	fresh := c.fresh()
 	resp, err := c.http.Exchange(ctx, req, c.t.cfg.MaxResponse)
 	if err != nil {
 		o = c.lost(ctx, err)
+		if _, lost := errors.AsType[*ConnectionLostError](o.err); lost && ctx.Err() == nil {
+			c.t.closedHastily(fresh)
+		}
 		if a != nil && ctx.Err() == nil && MayBeProcessed(o.err) {
 			a.breakOff(c.firstMessage(0).broken(o.err))
 		}

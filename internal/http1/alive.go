@@ -13,8 +13,14 @@ import (
 // Alive reports whether an idle connection can carry another exchange: the peer
 // has not closed it and has sent nothing unasked. A TCP socket is asked without
 // waiting; others are read for a millisecond.
-func (c *Conn) Alive() bool {
+func (c *Conn) Alive() bool { return c.AliveFor(0) }
+
+// AliveFor is like [Conn.Alive] and gives the peer some time to close.
+func (c *Conn) AliveFor(wait time.Duration) bool {
 	if c.br.Buffered() > 0 {
+		return false
+	}
+	if wait > 0 && !c.silent(wait) {
 		return false
 	}
 	// Over TLS what there is to read may be no data, such as session tickets:
@@ -24,11 +30,7 @@ func (c *Conn) Alive() bool {
 		if known && !pending {
 			return c.nc.SetReadDeadline(time.Time{}) == nil
 		}
-		if err := c.nc.SetReadDeadline(time.Now().Add(probeTime)); err != nil {
-			return false
-		}
-		c.in.n, c.in.err = 1, ErrUnsolicited
-		if _, err := c.br.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if !c.silent(probeTime) {
 			return false
 		}
 		if !known {
@@ -36,6 +38,16 @@ func (c *Conn) Alive() bool {
 		}
 	}
 	return false
+}
+
+// silent reports whether nothing comes in the time given, not even the end.
+func (c *Conn) silent(wait time.Duration) bool {
+	if err := c.nc.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return false
+	}
+	c.in.n, c.in.err = 1, ErrUnsolicited
+	_, err := c.br.Peek(1)
+	return errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // readable asks the socket whether a read would return at once, with bytes or
