@@ -121,6 +121,8 @@ func (c *conn) lost(ctx context.Context, err error) outcome {
 		return outcome{err: &ConnectionLostError{Host: host, Sent: true, Err: contextError(ctx)}, why: "canceled"}
 	case errors.Is(err, http1.ErrInvalidHeader):
 		return outcome{err: fmt.Errorf("auth: request to %s: %w", host, e.Err), why: "not sent"}
+	case errors.Is(err, http1.ErrClientCertificate):
+		return outcome{err: certificateWanted(host, e.Err), why: "lost"}
 	case !e.Sent:
 		return outcome{err: &ConnectionLostError{Host: host, Err: e.Err}, again: true, why: "lost"}
 	case errors.Is(err, http1.ErrTLS):
@@ -131,6 +133,14 @@ func (c *conn) lost(ctx context.Context, err error) outcome {
 		return outcome{err: &ResponseError{Host: host, Status: e.Status, Err: e.Err}, why: "bad answer"}
 	}
 	return outcome{err: &ConnectionLostError{Host: host, Sent: true, Err: e.Err}, why: "lost"}
+}
+
+// certificateWanted is the end of TLS because of the client's certificate.
+func certificateWanted(host string, err error) error {
+	return &DialError{
+		Stage: "tls", Addr: host, Err: err,
+		Remedy: "give TLS.Certificates one that the server, or what stands before it, accepts",
+	}
 }
 
 // receive decides what an answer means. The body is handed on or released.

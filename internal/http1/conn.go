@@ -5,8 +5,10 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"reflect"
 	"time"
 )
 
@@ -30,6 +32,8 @@ type Conn struct {
 	raw net.Conn // below TLS
 	in  *limited
 	br  *bufio.Reader
+
+	answered bool // a response was read
 }
 
 // NewConn returns a Conn on nc, whose TLS handshake, if any, is done.
@@ -94,10 +98,29 @@ func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (*Resp
 		req.Wrote()
 	}
 	resp, status, err := c.readResponse(req.Method, maxBody)
+	if err != nil && !c.answered && refusesCertificate(err) {
+		return nil, &Error{Err: fmt.Errorf("%w: %w", ErrClientCertificate, err)}
+	}
 	if err != nil {
 		return nil, &Error{Sent: true, Answered: answered(err, status), Status: status, Err: err}
 	}
+	c.answered = true
 	return resp, nil
+}
+
+// refusesCertificate reports whether err is an alert of TLS about what we had
+// for a client certificate ([RFC 8446] section 6.2). Package tls keeps the type
+// of alerts to itself.
+func refusesCertificate(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || reflect.ValueOf(op.Err).Kind() != reflect.Uint8 {
+		return false
+	}
+	switch reflect.ValueOf(op.Err).Uint() {
+	case 42, 43, 44, 45, 46, 48, 116: // bad, unsupported, revoked, expired, unknown; unknown_ca; certificate_required
+		return true
+	}
+	return false
 }
 
 // early looks for the answer of a peer that stopped reading in the middle of
@@ -112,6 +135,9 @@ func (c *Conn) early(ctx context.Context, method string, maxBody int64, cause er
 		return nil, &Error{Err: cause}
 	}
 	resp, _, err := c.readResponse(method, maxBody)
+	if err != nil && !c.answered && refusesCertificate(err) {
+		cause = fmt.Errorf("%w: %w", ErrClientCertificate, err)
+	}
 	if err != nil || resp.Status < 400 {
 		return nil, &Error{Err: cause}
 	}
