@@ -87,7 +87,7 @@ func (c *Conn) Exchange(ctx context.Context, req *Request, maxBody int64) (*Resp
 }
 
 func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (*Response, *Error) {
-	if c.br.Buffered() > 0 {
+	if skipBreaks(c.br); c.br.Buffered() > 0 {
 		return nil, &Error{Err: ErrUnsolicited}
 	}
 	sent, err := req.write(c.nc)
