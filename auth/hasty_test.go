@@ -88,7 +88,7 @@ func TestHastyServer(t *testing.T) {
 		require.NoError(t, err)
 		lost := 0
 		var want []string
-		for _, text := range strings.Split("abcdefghijklmnopqrst", "") {
+		for text := range strings.SplitSeq("abcdefghijklmnopqrst", "") {
 			err := h.post(tr, text)
 			if _, ok := errors.AsType[*auth.ConnectionLostError](err); ok {
 				lost++
