@@ -255,10 +255,36 @@ func (c *conn) stale() (reason string) {
 	if limit := time.Duration(c.t.contextLife.Load()); limit > 0 && sinceWall(c.used) >= limit {
 		return "idle"
 	}
-	if !c.http.Alive() {
+	var wait time.Duration
+	if c.t.hasty.Load() > 0 && c.fresh() {
+		c.t.hasty.Add(-1)
+		wait = hastyWait
+	}
+	if !c.http.AliveFor(wait) {
+		c.t.closedHastily(c.fresh())
 		return "closed by the server"
 	}
 	return ""
+}
+
+// A server that closes right after an answer, and does not say so, may do it when
+// the next message is already on its way, and whether that was processed nobody
+// knows. Once it is seen, such a server is given time to close.
+const (
+	hastyGap   = time.Second // closed so soon, it was not for being idle
+	hastyWait  = 20 * time.Millisecond
+	hastyTimes = 5 // messages in a row that it did not close before: the habit is forgotten
+)
+
+// fresh reports whether the connection has carried an answer just now.
+func (c *conn) fresh() bool { return !c.idleSince.IsZero() && sinceWall(c.idleSince) < hastyGap }
+
+// closedHastily is told that a connection was closed without a word, and whether
+// it had carried an answer just before.
+func (t *Transport) closedHastily(fresh bool) {
+	if fresh {
+		t.hasty.Store(hastyTimes)
+	}
 }
 
 // sinceWall is how long ago t was by the wall clock, which goes on while a

@@ -54,9 +54,13 @@ func (c *conn) exchange(call *call, m *message, info ExchangeInfo) (o outcome) {
 	start := time.Now()
 	c.exchanges++
 	c.gap, c.used = sinceWall(c.used), time.Now().Round(0)
+	fresh := c.fresh()
 	resp, err := c.http.Exchange(ctx, &req, c.t.cfg.MaxResponse)
 	if err != nil {
 		o = c.lost(call, err)
+		if _, lost := errors.AsType[*ConnectionLostError](o.err); lost && call.ended() == nil {
+			c.t.closedHastily(fresh)
+		}
 		if a != nil && call.ended() == nil && MayBeProcessed(o.err) {
 			a.breakOff(c.firstMessage(0).broken(o.err))
 		}
@@ -143,6 +147,8 @@ func (c *conn) lost(call *call, err error) outcome {
 		return outcome{err: &ConnectionLostError{Host: host, Sent: true, Err: reason}, why: "canceled"}
 	case errors.Is(err, http1.ErrInvalidHeader):
 		return outcome{err: fmt.Errorf("auth: request to %s: %w", host, e.Err), why: "not sent"}
+	case errors.Is(err, http1.ErrClientCertificate):
+		return outcome{err: certificateWanted(host, e.Err), why: "lost"}
 	case !e.Sent:
 		return outcome{err: &ConnectionLostError{Host: host, Err: e.Err}, again: true, why: "lost"}
 	case errors.Is(err, http1.ErrTLS):
@@ -153,6 +159,14 @@ func (c *conn) lost(call *call, err error) outcome {
 		return outcome{err: &ResponseError{Host: host, Status: e.Status, Err: e.Err}, why: "bad answer"}
 	}
 	return outcome{err: &ConnectionLostError{Host: host, Sent: true, Err: e.Err}, why: "lost"}
+}
+
+// certificateWanted is the end of TLS because of the client's certificate.
+func certificateWanted(host string, err error) error {
+	return &DialError{
+		Stage: "tls", Addr: host, Err: err,
+		Remedy: "give TLS.Certificates one that the server, or what stands before it, accepts",
+	}
 }
 
 // receive decides what an answer means. The body is handed on or released.

@@ -266,6 +266,8 @@ func (l *logon) lost(ctx context.Context, err error) error {
 			Stage: "http", Addr: l.host, Err: e.Err,
 			Remedy: "use https:// (WinRM's port 5986), or http:// with port 5985",
 		}
+	case ok && errors.Is(err, http1.ErrClientCertificate):
+		return certificateWanted(l.host, e.Err)
 	case ok && e.Answered:
 		l.status = e.Status
 		return l.failure(e.Err, false)

@@ -38,6 +38,7 @@ type Transport struct {
 	alias, proxyAlias atomic.Bool
 
 	contextLife atomic.Int64 // a time.Duration: contexts unused for so long are not relied on; 0: not known
+	hasty       atomic.Int32 // how many messages more are not sent before the server had its time to close
 
 	asking chan struct{} // holds one: the right to read and set asked
 	asked  bool

@@ -15,6 +15,7 @@ import (
 	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/winrm"
 	"github.com/winrmkit/winrmkit/winrm/winrmtest"
+	"github.com/winrmkit/winrmkit/wsman"
 )
 
 // A patient is a host with one thing broken, and where the doctor finds it.
@@ -343,6 +344,23 @@ func TestDiagnose(t *testing.T) {
 				assert.NotContains(t, text, "possible cause", "the causes stand beside it")
 			}
 		})
+	}
+}
+
+// A host without a WinRM configuration is walked to the end.
+func TestDiagnoseWithoutConfiguration(t *testing.T) {
+	for _, code := range []wsman.FaultCode{wsman.ErrResourceNotFound, wsman.ErrInvalidResourceURI, wsman.ErrActionNotSupported} {
+		srv := credSSPHost()
+		srv.Faults = []winrmtest.Fault{{Action: "Get", Code: uint32(code), Count: -1}}
+		srv.Start()
+		defer srv.Close()
+		verdicts := make(map[string]winrm.Verdict)
+		for s := range winrm.Diagnose(t.Context(), srv.URL, &winrm.DiagnoseOptions{Config: srv.Config()}) {
+			verdicts[s.Name] = s.Verdict
+		}
+		assert.Equal(t, winrm.StepSkipped, verdicts["authorization"], "%v", code)
+		assert.Equal(t, winrm.StepOK, verdicts["shell"], "%v", code)
+		assert.Equal(t, winrm.StepSkipped, verdicts["quota"], "%v", code)
 	}
 }
 

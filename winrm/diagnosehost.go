@@ -62,10 +62,22 @@ func (d *doctor) clock(ctx context.Context) (finding, error) {
 
 func (d *doctor) authorization(ctx context.Context) (finding, error) {
 	s, err := config.GetService(ctx, d.client.WSMan())
+	if unknownResource(err) {
+		return noConfiguration, nil
+	}
 	if err != nil {
 		return finding{}, err
 	}
 	return saw("may read the configuration; RootSDDL %s", s.RootSDDL.V), nil
+}
+
+// A listener that is not Windows' may have shells and no configuration: that says
+// nothing of rights.
+var noConfiguration = finding{skipped: true, evidence: []string{"the host knows no WinRM configuration: it may not be Windows"}}
+
+func unknownResource(err error) bool {
+	code := faultCode(err)
+	return code == wsman.ErrResourceNotFound || code == wsman.ErrInvalidResourceURI || code == wsman.ErrActionNotSupported
 }
 
 func (d *doctor) shell(ctx context.Context) (finding, error) {
@@ -79,6 +91,9 @@ func (d *doctor) shell(ctx context.Context) (finding, error) {
 // quota compares the shells that the account has with what it may have.
 func (d *doctor) quota(ctx context.Context) (finding, error) {
 	w, err := config.GetWinrs(ctx, d.client.WSMan())
+	if unknownResource(err) {
+		return noConfiguration, nil
+	}
 	if err != nil {
 		return finding{}, err
 	}

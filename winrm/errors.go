@@ -201,3 +201,11 @@ func (c *Client) unsure(err error) bool {
 	_, status := errors.AsType[*wsman.StatusError](err)
 	return status && c.forgeable()
 }
+
+// emptySuccess reports whether a request was answered with success and no word.
+// Where there is nothing to say, as to Signal and Delete, that is an answer; one
+// to a sealed message never gets here unsealed.
+func emptySuccess(err error) bool {
+	e, ok := errors.AsType[*wsman.StatusError](err)
+	return ok && e.Empty && e.Status/100 == 2
+}

@@ -207,7 +207,7 @@ func (c *Cmd) command(ctx context.Context, s *Shell, line wsmv.CommandLine) (*ex
 		}},
 		Body: line.Encode,
 		Sent: func() { sent.Store(true) },
-	}, func(d *wsman.Decoder) error { return wsmv.Find(d, "CommandResponse", answer.Decode) })
+	}, answer.DecodeBody)
 	switch {
 	case err == nil:
 		e.id = answer.ID

@@ -241,23 +241,31 @@ func TestOddListeners(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, client := newPeer(t, script)
-			for i := range 3 {
-				var out []byte
-				var err error
-				within(t, 5*time.Second, func() { out, err = client.Command("x").Output() })
-				exit, ok := errors.AsType[*winrm.ExitError](err)
-				require.True(t, ok, "command %d: %v", i, err)
-				_, lost := errors.AsType[*winrm.OutputLostError](err)
-				require.False(t, lost, "command %d: %v", i, err)
-				assert.Equal(t, uint32(7), exit.Code)
-				assert.Equal(t, peerOutput, string(out))
-			}
-			within(t, 5*time.Second, func() { assert.NoError(t, client.Close()) })
-			assert.Len(t, p.seen("Command"), 3)
-			p.checkIDs(t)
+			runsCommands(t, script)
 		})
 	}
+}
+
+// runsCommands runs some commands at a peer, which ends them with code 7, and
+// returns it.
+func runsCommands(t *testing.T, script func(*ask) reply) *peer {
+	t.Helper()
+	p, client := newPeer(t, script)
+	for i := range 3 {
+		var out []byte
+		var err error
+		within(t, 5*time.Second, func() { out, err = client.Command("x").Output() })
+		exit, ok := errors.AsType[*winrm.ExitError](err)
+		require.True(t, ok, "command %d: %v", i, err)
+		_, lost := errors.AsType[*winrm.OutputLostError](err)
+		require.False(t, lost, "command %d: %v", i, err)
+		assert.Equal(t, uint32(7), exit.Code)
+		assert.Equal(t, peerOutput, string(out))
+	}
+	within(t, 5*time.Second, func() { assert.NoError(t, client.Close()) })
+	assert.Len(t, p.seen("Command"), 3)
+	p.checkIDs(t)
+	return p
 }
 
 func streamsFirst() func(*ask) reply {

@@ -1,11 +1,11 @@
 package winrm
 
 import (
-	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"time"
 
 	"github.com/winrmkit/winrmkit/auth"
@@ -70,8 +70,8 @@ func unreachable(err error) bool {
 	if logon, ok := errors.AsType[*auth.Error](err); ok && (logon.Refused || logon.Remembered || logon.Status != 0) {
 		return false
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
-		return false
+	if op, ok := errors.AsType[*net.OpError](err); ok && reflect.ValueOf(op.Err).Kind() == reflect.Uint8 {
+		return false // an alert of TLS, whose type package tls keeps to itself
 	}
 	if dial, ok := errors.AsType[*auth.DialError](err); ok && dial.Stage == "dial" {
 		return true // whatever a dialer of the caller's says

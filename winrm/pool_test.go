@@ -96,22 +96,27 @@ func TestPollsRotate(t *testing.T) {
 }
 
 func TestRecycle(t *testing.T) {
-	var recycled atomic.Int64
+	var recycled, ran atomic.Int64
 	srv, client := handle(t, echo, func(cfg *winrm.Config) {
 		cfg.CommandsPerShell = 3
 		cfg.Trace = &winrm.Trace{ShellClosed: func(_ context.Context, ev winrm.ShellEvent) {
+			ran.Add(int64(ev.Commands))
 			if ev.Reason == "recycled" {
 				recycled.Add(1)
 			}
+			assert.Equal(t, ev.Reason == "recycled", ev.Commands == 3, "%+v", ev)
 		}}
 	})
 	for range 10 {
 		require.NoError(t, client.Command("x").Run())
 	}
 	require.NoError(t, client.Close())
+	// A command that comes while the shell before it is being deleted may open
+	// one more, so that two of them are left half used.
 	st := srv.Stats()
-	assert.Equal(t, 4, st.TotalShells)
-	assert.Equal(t, int64(3), recycled.Load())
+	assert.GreaterOrEqual(t, st.TotalShells, 4)
+	assert.GreaterOrEqual(t, recycled.Load(), int64(2))
+	assert.Equal(t, int64(10), ran.Load())
 	assert.Zero(t, st.Shells)
 }
 

@@ -130,7 +130,8 @@ func (e *execution) newPoll() *poll {
 				Selectors: shellSelector(e.shell.id),
 				Options:   []wsman.Option{{Name: wsmv.OptionKeepAlive, Value: "TRUE"}},
 			},
-			Body: body.Encode,
+			Patience: e.client.cfg.OperationTimeout,
+			Body:     body.Encode,
 		},
 	}
 }

@@ -271,7 +271,7 @@ func (s *Shell) remove(ctx context.Context, reason string) error {
 	var err error
 	if !again {
 		err = s.do(auth.WithPriority(ctx, auth.Control), &wsman.Request{Action: wsman.ActionDelete}, nil)
-		if faultCode(err) == codeUnknownID {
+		if faultCode(err) == codeUnknownID || emptySuccess(err) {
 			err = nil
 		}
 	}
@@ -334,7 +334,7 @@ func (s *Shell) do(ctx context.Context, req *wsman.Request, body func(*wsman.Dec
 func (s *Shell) signal(ctx context.Context, command, code string) error {
 	body := wsmv.Signal{CommandID: command, Code: code}
 	err := s.do(auth.WithPriority(ctx, auth.Control), &wsman.Request{Action: wsmv.ActionSignal, Body: body.Encode}, nil)
-	if faultCode(err) == codeUnknownID {
+	if faultCode(err) == codeUnknownID || emptySuccess(err) {
 		return nil
 	}
 	return err

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"unicode/utf8"
@@ -237,7 +238,7 @@ func TestUnreachable(t *testing.T) {
 		&auth.Error{Remembered: true, Broken: true, Err: reset},
 		&auth.Error{Status: http.StatusUnauthorized},
 		&auth.DialError{Stage: "tls", Err: &tls.CertificateVerificationError{Err: errors.New("expired")}},
-		&auth.DialError{Stage: "tls", Err: &net.OpError{Op: "remote error", Err: tls.AlertError(42)}},
+		&auth.DialError{Stage: "tls", Err: alert(t)},
 		&auth.DialError{Stage: "proxy", Err: errors.New("the proxy refuses")},
 		&wsman.Fault{Code: codeUnknownID},
 		&wsman.StatusError{Status: http.StatusServiceUnavailable},
@@ -246,4 +247,19 @@ func TestUnreachable(t *testing.T) {
 	} {
 		assert.False(t, unreachable(err), "%v", err)
 	}
+}
+
+// alert is what a client gets whose versions of TLS the server does not take.
+func alert(t *testing.T) error {
+	t.Helper()
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	var done sync.WaitGroup
+	done.Go(func() { _ = tls.Server(b, &tls.Config{MinVersion: tls.VersionTLS13}).Handshake() })
+	err := tls.Client(a, &tls.Config{ServerName: "host", MaxVersion: tls.VersionTLS12}).Handshake()
+	_ = a.Close()
+	done.Wait()
+	require.Error(t, err)
+	return err
 }

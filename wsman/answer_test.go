@@ -64,3 +64,68 @@ func TestClientNamesTheRequest(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, wsman.ActionGet, bad.Action)
 }
+
+// Servers of tests name no media type, and Go's guesses one.
+func TestClientTakesAnEnvelopeByItsLook(t *testing.T) {
+	for _, contentType := range []string{"text/plain; charset=utf-8", "text/html", "application/octet-stream"} {
+		s := newServer(t, func(w http.ResponseWriter, r *http.Request, c *call) {
+			rec := httptest.NewRecorder()
+			answerXML("<a/>")(rec, r, c)
+			w.Header().Set("Content-Type", contentType)
+			_, _ = io.Copy(w, rec.Body)
+		})
+		resp, err := s.client(t, nil).Do(t.Context(), getShell)
+		require.NoError(t, err, contentType)
+		resp.Close()
+
+		// A page that only speaks of envelopes stays a page.
+		s = newServer(t, plain(200, map[string]string{"Content-Type": contentType}, "<html>"+strings.Repeat(" ", 600)+wsman.NSEnvelope+"</html>"))
+		_, err = s.client(t, nil).Do(t.Context(), getShell)
+		_, ok := errors.AsType[*wsman.StatusError](err)
+		assert.True(t, ok, "%v", err)
+	}
+}
+
+// An envelope without a body: dylanmei/winrmtest answers so. What stands in it
+// is read; nothing at all stays an error.
+func TestClientTakesAnEnvelopeWithoutBody(t *testing.T) {
+	const open = `<e:Envelope xmlns:e="http://www.w3.org/2003/05/soap-envelope" xmlns:q="urn:q">`
+	for name, inside := range map[string]string{
+		"alone":         "\n\t<q:a>x</q:a> <q:b/>\n",
+		"after Header":  "<e:Header><q:h e:mustUnderstand='true'>&lt;</q:h></e:Header><q:a>x</q:a><q:b/>",
+		"before Header": "<q:a>x</q:a><q:b/><e:Header/>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, plain(200, map[string]string{"Content-Type": wsman.ContentType}, open+inside+"</e:Envelope>"))
+			resp, err := s.client(t, nil).Do(t.Context(), getShell)
+			require.NoError(t, err)
+			defer resp.Close()
+			var got []string
+			require.NoError(t, resp.Body(func(d *wsman.Decoder) error {
+				for n := range d.Children() {
+					if n.Space == "urn:q" {
+						text, err := d.Value()
+						require.NoError(t, err)
+						got = append(got, n.Local+text)
+					}
+				}
+				return d.Err()
+			}))
+			assert.Equal(t, []string{"ax", "b"}, got)
+		})
+	}
+	s := newServer(t, plain(500, map[string]string{"Content-Type": wsman.ContentType}, open+
+		`<e:Fault><e:Code><e:Value>e:Sender</e:Value></e:Code><e:Reason><e:Text>no</e:Text></e:Reason></e:Fault></e:Envelope>`))
+	_, err := s.client(t, nil).Do(t.Context(), getShell)
+	_, ok := errors.AsType[*wsman.Fault](err)
+	assert.True(t, ok, "%v", err)
+
+	for _, doc := range []string{open + "</e:Envelope>", open + "<e:Header/></e:Envelope>", open + "<q:a></e:Envelope>"} {
+		s := newServer(t, plain(200, map[string]string{"Content-Type": wsman.ContentType}, doc))
+		_, err := s.client(t, nil).Do(t.Context(), getShell)
+		_, ok := errors.AsType[*wsman.ResponseError](err)
+		assert.True(t, ok, "%s: %v", doc, err)
+	}
+	_, err = wsman.ReadEnvelope(wsman.NewDecoder([]byte(open + "<q:a/></e:Envelope>")))
+	require.Error(t, err, "what others send is held to the rules")
+}

@@ -142,6 +142,11 @@ type Request struct {
 	// OperationTimeout of this request; 0 means the client's.
 	OperationTimeout time.Duration
 
+	// Patience is reckoned with in place of OperationTimeout, if it is longer,
+	// for how long the answer may take: a server that does not heed a short
+	// OperationTimeout is then not given up for it. 0 is the OperationTimeout.
+	Patience time.Duration
+
 	// MessageID of this request, "" for a random one.
 	MessageID string
 
@@ -215,7 +220,8 @@ func (c *Client) Do(ctx context.Context, req *Request) (*Response, error) {
 		putBuffer(envelope)
 		return nil, err
 	}
-	x := exchange{client: c, action: h.Action, messageID: h.MessageID, wait: h.OperationTimeout + c.cfg.ReceiveMargin, sent: req.Sent}
+	x := exchange{client: c, action: h.Action, messageID: h.MessageID, sent: req.Sent}
+	x.wait = max(h.OperationTimeout, req.Patience) + c.cfg.ReceiveMargin
 	return x.run(ctx, envelope)
 }
 

@@ -151,10 +151,11 @@ func (d *Decoder) declaration(wide bool) {
 		case "version":
 			ok = string(value) == "1.0"
 		case "encoding":
-			if wide {
-				ok = hasFoldPrefix(value, "utf-16")
-			} else {
-				ok = hasFoldPrefix(value, "utf-8") || hasFoldPrefix(value, "us-ascii")
+			// What was written as UTF-16 may have been recoded on its way, by who did
+			// not look inside: .NET's StringWriter makes such documents.
+			ok = hasFoldPrefix(value, "utf-16")
+			for _, name := range []string{"utf-8", "utf8", "us-ascii"} {
+				ok = ok || !wide && hasFoldPrefix(value, name)
 			}
 		case "standalone":
 			ok = string(value) == "yes" || string(value) == "no"

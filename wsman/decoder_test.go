@@ -71,6 +71,8 @@ func TestDecoderText(t *testing.T) {
 		{"line ends in cdata", "<a><![CDATA[1\r\n2]]></a>", "1\n2"},
 		{"bom", "\uFEFF<a>x</a>", "x"},
 		{"declaration", `<?xml version="1.0" encoding="utf-8"?><a>x</a>`, "x"},
+		{"declared without the dash", `<?xml version="1.0" encoding="UTF8"?><a>é</a>`, "é"},
+		{"recoded from UTF-16", `<?xml version="1.0" encoding="utf-16"?><a>é</a>`, "é"},
 		{"prolog and epilog", "<?p?> <!-- c --> <a>x</a> <!-- d --> \n", "x"},
 		{"beyond ascii", `<a>grüße 日本 🙂</a>`, "grüße 日本 🙂"},
 		{"spaces in end tag", "<a>x</a \n>", "x"},
@@ -94,7 +96,7 @@ func TestDecoderRefuses(t *testing.T) {
 		`<a b/>`, `<a b=c/>`, `<a b="c/>`, `<a b="<"/>`, `<a b="1" b="2"/>`, `<a b="1"c="2"/>`, `<a / >`, `<a b = />`,
 		`<p:a/>`, `<a p:b="1"/>`, `<a xmlns:p="u" xmlns:q="u" p:b="1" q:b="2"/>`, `<a xmlns:p=""/>`, `<a xmlns:xmlns="u"/>`, `<a xmlns:p="u" xmlns:p="v"/>`,
 		`<a xmlns:xml="u"/>`, `<a xmlns:p="http://www.w3.org/XML/1998/namespace"/>`, `<a:b:c xmlns:a="u"/>`, `<:a/>`, `<a:/>`, `<1a/>`, `<-a/>`, `<a xmlns:="u"/>`,
-		`<?xml version="1.1"?><a/>`, `<?xml version="1.0" encoding="iso-8859-1"?><a/>`, `<?xml version="1.0" encoding="utf-16"?><a/>`, ` <?xml version="1.0"?><a/>`,
+		`<?xml version="1.1"?><a/>`, `<?xml version="1.0" encoding="iso-8859-1"?><a/>`, ` <?xml version="1.0"?><a/>`,
 		"\xFF\xFE<\x00a\x00/\x00", "\xFE\xFF\x00<\xD8\x00\x00>",
 	} {
 		_, err := readAll([]byte(doc))

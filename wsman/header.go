@@ -176,7 +176,11 @@ func (e *EnvelopeError) Error() string {
 // ReadEnvelope reads the header of a message. Afterwards the current element
 // of d is the s:Body; its children are the message. The caller reads them and
 // calls [Decoder.Finish], which verifies the document to its end.
-func ReadEnvelope(d *Decoder) (Header, error) {
+func ReadEnvelope(d *Decoder) (Header, error) { return readEnvelope(d, false) }
+
+// readEnvelope is ReadEnvelope. With bare, an envelope without a body has what
+// stands in it, the header aside, for one.
+func readEnvelope(d *Decoder, bare bool) (Header, error) {
 	var h Header
 	root, err := d.Root()
 	if err != nil {
@@ -185,11 +189,17 @@ func ReadEnvelope(d *Decoder) (Header, error) {
 	if root != (Name{NSEnvelope, "Envelope"}) {
 		return h, &EnvelopeError{Msg: "the document is " + root.String() + ", not a SOAP 1.2 envelope"}
 	}
+	var stray Decoder // before the first element that has no business here
 	for {
+		before := *d
 		n, ok := d.NextChild()
 		if !ok {
-			if err := d.Err(); err != nil {
+			switch err := d.Err(); {
+			case err != nil:
 				return h, err
+			case stray.rooted:
+				*d = stray
+				return h, nil
 			}
 			return h, &EnvelopeError{Msg: "the envelope has no body"}
 		}
@@ -199,6 +209,9 @@ func ReadEnvelope(d *Decoder) (Header, error) {
 		case Name{NSEnvelope, "Body"}:
 			return h, nil
 		default:
+			if bare && !stray.rooted {
+				stray = before
+			}
 			err = d.Skip()
 		}
 		if err != nil {

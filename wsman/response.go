@@ -97,7 +97,7 @@ func (x *exchange) parse(httpResp *http.Response, raw rawBody, sent *carrier) (*
 	r.dec = getDecoder(document(raw.data), Limits{Size: int(x.client.cfg.MaxResponse)})
 	r.dec.expected = x.messageID
 	var err error
-	if r.Header, err = ReadEnvelope(r.dec); err == nil {
+	if r.Header, err = readEnvelope(r.dec, true); err == nil {
 		var fault *Fault
 		if fault, err = x.fault(r.dec, &r.Header, httpResp.StatusCode); fault != nil {
 			r.Close()
@@ -172,7 +172,8 @@ func (x *exchange) checkHTTP(resp *http.Response, data []byte) error {
 }
 
 // isSOAP goes by the media type. Without one, or with a general one, the
-// content must look like XML.
+// content must look like XML; with any other, which is what servers send that
+// set none and have it guessed, it must begin as an envelope.
 func isSOAP(resp *http.Response, data []byte) bool {
 	if media, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";"); media == "application/soap+xml" {
 		return true // nearly always
@@ -187,7 +188,7 @@ func isSOAP(resp *http.Response, data []byte) bool {
 	case "", "text/xml", "application/xml":
 		return looksLikeXML(data)
 	}
-	return false
+	return looksLikeXML(data) && bytes.Contains(data[:min(len(data), 512)], []byte(NSEnvelope))
 }
 
 func looksLikeXML(data []byte) bool {

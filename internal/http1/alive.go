@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bufio"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -13,8 +14,14 @@ import (
 // Alive reports whether an idle connection can carry another exchange: the peer
 // has not closed it and has sent nothing unasked. A TCP socket is asked without
 // waiting; others are read for a millisecond.
-func (c *Conn) Alive() bool {
-	if c.br.Buffered() > 0 {
+func (c *Conn) Alive() bool { return c.AliveFor(0) }
+
+// AliveFor is like [Conn.Alive] and gives the peer some time to close.
+func (c *Conn) AliveFor(wait time.Duration) bool {
+	if skipBreaks(c.br); c.br.Buffered() > 0 {
+		return false
+	}
+	if err := c.nc.SetReadDeadline(time.Time{}); err != nil || wait > 0 && !c.silent(wait) {
 		return false
 	}
 	// Over TLS what there is to read may be no data, such as session tickets:
@@ -22,20 +29,51 @@ func (c *Conn) Alive() bool {
 	for range maxProbes {
 		pending, known := readable(c.raw)
 		if known && !pending {
-			return c.nc.SetReadDeadline(time.Time{}) == nil
+			return true
 		}
-		if err := c.nc.SetReadDeadline(time.Now().Add(probeTime)); err != nil {
-			return false
-		}
-		c.in.n, c.in.err = 1, ErrUnsolicited
-		if _, err := c.br.Peek(1); !errors.Is(err, os.ErrDeadlineExceeded) {
+		if !c.silent(probeTime) {
 			return false
 		}
 		if !known {
-			return c.nc.SetReadDeadline(time.Time{}) == nil
+			return true
 		}
 	}
 	return false
+}
+
+// silent reports whether nothing comes in the time given, line breaks aside, not
+// even the end.
+func (c *Conn) silent(wait time.Duration) (yes bool) {
+	if err := c.nc.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return false
+	}
+	// With a deadline in the past the socket could not be asked any more.
+	defer func() { yes = c.nc.SetReadDeadline(time.Time{}) == nil && yes }()
+	for range maxBreaks + 1 {
+		c.in.n, c.in.err = 1, ErrUnsolicited
+		if _, err := c.br.Peek(1); err != nil {
+			return errors.Is(err, os.ErrDeadlineExceeded)
+		}
+		if skipBreaks(c.br); c.br.Buffered() > 0 {
+			return false
+		}
+	}
+	return false
+}
+
+// maxBreaks is how many characters of line breaks may stand between answers.
+const maxBreaks = 4
+
+// skipBreaks drops line breaks that have been read already. Servers write one
+// after the closing boundary of a sealed message and do not count it; it is no
+// answer to anything.
+func skipBreaks(br *bufio.Reader) {
+	for range min(maxBreaks, br.Buffered()) {
+		if b, err := br.Peek(1); err != nil || b[0] != '\r' && b[0] != '\n' {
+			return
+		}
+		_, _ = br.Discard(1)
+	}
 }
 
 // readable asks the socket whether a read would return at once, with bytes or

@@ -5,10 +5,12 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"os"
+	"reflect"
 	"time"
 )
 
@@ -35,6 +37,8 @@ type Conn struct {
 
 	cut   func()       // makes what is under way fail
 	asked http.Request // what net/http needs to know of a request to read its response
+
+	answered bool // a response was read
 }
 
 // NewConn returns a Conn on nc, whose TLS handshake, if any, is done.
@@ -92,7 +96,7 @@ func (c *Conn) Exchange(ctx context.Context, req *Request, maxBody int64) (Respo
 }
 
 func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (Response, *Error) {
-	if c.br.Buffered() > 0 {
+	if skipBreaks(c.br); c.br.Buffered() > 0 {
 		return Response{}, &Error{Err: ErrUnsolicited}
 	}
 	sent, err := req.write(c.nc)
@@ -103,10 +107,29 @@ func (c *Conn) exchange(ctx context.Context, req *Request, maxBody int64) (Respo
 		req.Trace.WroteRequest(httptrace.WroteRequestInfo{})
 	}
 	resp, status, err := c.readResponse(req.Method, maxBody)
+	if err != nil && !c.answered && refusesCertificate(err) {
+		return Response{}, &Error{Err: fmt.Errorf("%w: %w", ErrClientCertificate, err)}
+	}
 	if err != nil {
 		return Response{}, &Error{Sent: true, Answered: answered(err, status), Status: status, Err: err}
 	}
+	c.answered = true
 	return resp, nil
+}
+
+// refusesCertificate reports whether err is an alert of TLS about what we had
+// for a client certificate ([RFC 8446] section 6.2). Package tls keeps the type
+// of alerts to itself.
+func refusesCertificate(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	if !ok || reflect.ValueOf(op.Err).Kind() != reflect.Uint8 {
+		return false
+	}
+	switch reflect.ValueOf(op.Err).Uint() {
+	case 42, 43, 44, 45, 46, 48, 116: // bad, unsupported, revoked, expired, unknown; unknown_ca; certificate_required
+		return true
+	}
+	return false
 }
 
 // early looks for the answer of a peer that stopped reading in the middle of
@@ -123,6 +146,9 @@ func (c *Conn) early(ctx context.Context, method string, maxBody int64, cause er
 	resp, _, err := c.readResponse(method, maxBody)
 	if err == nil && resp.Status < 400 {
 		resp.Body.Release()
+	}
+	if err != nil && !c.answered && refusesCertificate(err) {
+		cause = fmt.Errorf("%w: %w", ErrClientCertificate, err)
 	}
 	if err != nil || resp.Status < 400 {
 		return Response{}, &Error{Err: cause}

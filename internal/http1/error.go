@@ -17,6 +17,10 @@ var (
 	ErrBodyTooLong   = errors.New("response body too long")
 	ErrUnsolicited   = errors.New("peer sent more than was asked for")
 	ErrInvalidHeader = errors.New("invalid character in request header")
+
+	// ErrClientCertificate is the end of a TLS 1.3 handshake that the peer
+	// tells of after its first message was sent: it has not read that.
+	ErrClientCertificate = errors.New("the peer requires a client certificate, or another one")
 )
 
 // An Error is an exchange that gave no response. The connection is not usable

@@ -195,6 +195,22 @@ func TestUnaskedAnswerIsNotTaken(t *testing.T) {
 	assert.False(t, e.Sent)
 }
 
+// A line break after an answer that its length does not count, whenever it comes,
+// is no answer and costs no connection.
+func TestBreaksBetweenAnswers(t *testing.T) {
+	a, b := pair()
+	seen := serve(b, okHello+"\r\n", okHello, "\r\n"+okHello, "\n"+okHello+"\r\n\r\n", okHello+"\r\n\r\n\r\n")
+	c := http1.NewConn(a)
+	for i := range 5 {
+		resp, err := c.Exchange(t.Context(), post("x"), 100)
+		require.NoError(t, err)
+		assert.Equal(t, "hello", string(resp.Body.Bytes()))
+		assert.Equal(t, i < 4, c.Alive(), "after answer %d", i)
+	}
+	_ = c.Close()
+	assert.Len(t, <-seen, 5)
+}
+
 func TestMemoryGrowsWithWhatArrives(t *testing.T) {
 	a, b := pair()
 	serve(b, "HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\nhello")

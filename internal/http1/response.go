@@ -90,6 +90,12 @@ func (c *Conn) readResponse(method string, maxBody int64) (Response, int, error)
 // sniff looks at the first bytes, for the two mistakes that people make: a TLS
 // port addressed in clear, and a port that does not speak HTTP.
 func sniff(br *bufio.Reader) error {
+	for range maxBreaks { // that came late
+		if b, err := br.Peek(1); err != nil || b[0] != '\r' && b[0] != '\n' {
+			break
+		}
+		_, _ = br.Discard(1)
+	}
 	first, err := br.Peek(5)
 	if len(first) >= 2 && (first[0] == 0x15 || first[0] == 0x16) && first[1] == 0x03 {
 		return ErrTLS

@@ -28,6 +28,9 @@ type kind struct {
 var (
 	gss      = kind{"gss", "gssapi", 1}
 	pyspnego = kind{"pyspnego", "spnego", 0}
+
+	// What listener.py needs: pyspnego does Kerberos by GSSAPI.
+	pyspnegoKerberos = kind{"pyspnego with Kerberos", "spnego, gssapi, krb5", 0}
 )
 
 // python returns an interpreter that has the module, or skips the test.

@@ -72,6 +72,26 @@ func (c *CommandResponse) Decode(d *wsman.Decoder) error {
 	return nil
 }
 
+// DecodeBody reads the children of the current element. The id may stand there
+// by itself, as dylanmei/winrmtest has it.
+func (c *CommandResponse) DecodeBody(d *wsman.Decoder) error {
+	err := error(&ValueError{Name: "rsp:CommandResponse"})
+	for n := range d.Children() {
+		switch n {
+		case name("CommandResponse"):
+			err = c.Decode(d)
+		case name("CommandId"):
+			if c.ID, err = d.Value(); err == nil && c.ID == "" {
+				err = &ValueError{Name: "rsp:CommandId"}
+			}
+		}
+	}
+	if d.Err() != nil {
+		return d.Err()
+	}
+	return err
+}
+
 // Command is one item of the enumeration of a shell's commands. Its state is
 // text, not the element of ReceiveResponse.
 type Command struct {

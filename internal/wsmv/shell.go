@@ -211,7 +211,8 @@ func (c *Created) Encode(e *wsman.Encoder) {
 }
 
 // DecodeBody reads the children of the current element. Windows 7 answers
-// without rsp:Shell, OMI without the selector: either will do. A description
+// without rsp:Shell, OMI without the selector, dylanmei/winrmtest with nothing
+// but the id: any of them will do. A description
 // that says nonsense, such as a time that is longer than any, does not undo the
 // shell.
 func (c *Created) DecodeBody(d *wsman.Decoder) error {
@@ -225,6 +226,8 @@ func (c *Created) DecodeBody(d *wsman.Decoder) error {
 			if _, odd := errors.AsType[*ValueError](err); odd {
 				err = nil
 			}
+		case name("ShellId"):
+			c.Shell.ID, err = d.Value()
 		}
 		if err != nil {
 			return err
