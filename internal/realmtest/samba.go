@@ -86,8 +86,10 @@ func StartSambaTrust(t testing.TB) (corp, other *Samba) {
 	corp.ready(t)
 	other.ready(t)
 	trust := func(what string, more ...string) ([]byte, error) {
-		args := append([]string{"--target", strconv.Itoa(corp.pid), "--mount", "samba-tool", "domain", "trust", what, SambaOther,
-			"-U", "Administrator@" + SambaOther + "%" + SambaAdmin}, more...)
+		args := append([]string{
+			"--target", strconv.Itoa(corp.pid), "--mount", "samba-tool", "domain", "trust", what, SambaOther,
+			"-U", "Administrator@" + SambaOther + "%" + SambaAdmin,
+		}, more...)
 		return command(corp.Env, "", "nsenter", args...).CombinedOutput()
 	}
 	// A domain controller that has just begun, on a busy machine, now and then has no
