@@ -260,7 +260,7 @@ func (c *serverConn) respond(r *received) string {
 
 // reply opens the message and answers.
 func (c *serverConn) reply(r *received, header string) string {
-	r.plain = string(r.raw)
+	c.s.understand(r, r.raw)
 	sealer, _ := c.ctx.(authserver.Sealer)
 	sealed := httpseal.IsSealed(r.contentType)
 	if sealed {
@@ -272,7 +272,7 @@ func (c *serverConn) reply(r *received, header string) string {
 			return httpAnswer(400, "", "")
 		}
 		c.in = true
-		r.plain = string(plain)
+		c.s.understand(r, plain)
 	}
 	if !r.message {
 		return httpAnswer(200, header, "")
@@ -333,6 +333,13 @@ func (s *server) sniff() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.wire.String()
+}
+
+// understand notes what a request says, which tests may ask for meanwhile.
+func (s *server) understand(r *received, plain []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.plain = string(plain)
 }
 
 // messages returns what the server took as messages.
