@@ -66,7 +66,7 @@ type treeCopy struct {
 // A pendingReply is a request that was sent.
 type pendingReply struct {
 	op, path string
-	item     *treeItem
+	item     *treeItem     // nil for the removal of what may be there
 	size     int64         // of a file
 	turn     chan struct{} // closed when all replies before are in; then nothing is read for it
 	back     chan struct{} // closed by the walk when it has read its own replies
@@ -98,6 +98,9 @@ func (t *treeCopy) replies() {
 			continue // the agent is gone
 		}
 		r := t.a.uploadReply(p.path)
+		if p.item == nil && isFileError(r.err) {
+			continue
+		}
 		if e, ok := errors.AsType[*FileError](r.err); ok {
 			e.Op = p.op
 		}
@@ -105,7 +108,7 @@ func (t *treeCopy) replies() {
 		case r.err != nil && t.err == nil:
 			t.err = r.err
 			t.failed.Store(true)
-		case r.err == nil:
+		case r.err == nil && p.item != nil:
 			t.confirm(p.item, p.size)
 		}
 	}
@@ -180,8 +183,9 @@ func (t *treeCopy) file(item *treeItem, p winpath.Path) error {
 		return t.local(err)
 	}
 	s := &source{
-		r: f, size: info.Size(), progress: item.progress, begun: item.begun, sent: item.sent, verified: t.farthest(item),
-		rewound: func() bool { return true }, // it is opened again
+		r: f, size: info.Size(), progress: item.progress, begun: item.begun, part: item.part, sent: item.sent,
+		verified: t.farthest(item),
+		rewound:  func() bool { return true }, // it is opened again
 	}
 	s.at, _ = f.(io.ReaderAt)
 	if !t.opt.NoTimes {
@@ -192,12 +196,18 @@ func (t *treeCopy) file(item *treeItem, p winpath.Path) error {
 	}
 	s.prepare(item.name, t.opt)
 	item.progress = s.progress
-	defer func() { item.begun, item.sent = s.begun, s.sent }()
+	defer func() { item.begun, item.part, item.sent = s.begun, s.part, s.sent }()
 	if s.size > smallFile || s.sent != nil && s.readOnly {
 		return t.alone(item, s, p)
 	}
+	if s.part != "" {
+		t.pending <- pendingReply{op: "remove", path: s.part}
+		if err := t.a.query(removePart(s.part)); err != nil {
+			return err
+		}
+	}
 	t.pending <- pendingReply{op: "upload", path: p.Full, item: item, size: s.size}
-	if err := t.a.query(s.request(p)); err != nil {
+	if err := t.a.query(s.inOneGo(p)); err != nil {
 		return err
 	}
 	s.progress.resume(0)

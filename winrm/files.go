@@ -108,9 +108,10 @@ type CopyOptions struct {
 	// as 20 for about ten minutes. Negative is none.
 	//
 	// What is refused is not tried again: a logon, access, a full disk, a quota, a
-	// wrong hash, a file in use. Nor is a host that this Client has not reached yet,
-	// nor an upload from a Source that cannot be read again, once it has brought more
-	// than a megabyte. The error of a copy that is given up is a
+	// wrong hash, a file in use. Nor is a host that this Client has not reached yet.
+	// Of a Source that cannot be read again, such as a pipe, the last 6 MB are held: if
+	// the host has lost more of what it had taken, the upload ends with an
+	// [*InputLostError]. The error of a copy that is given up is a
 	// [*CopyRetriesError].
 	Retries int
 

@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
 	mathrand "math/rand/v2"
 	"net"
 	"os"
@@ -267,41 +265,6 @@ func copiesGoOn(t *testing.T, happen func(*flaky, *flakyConn), streams int, data
 	left, err := os.ReadDir(filepath.Dir(dst))
 	require.NoError(t, err)
 	assert.Len(t, left, 1)
-}
-
-// A source that cannot be read again goes on as long as all that it has brought is in
-// hand. After that the upload ends as it always has, and nothing half has the name.
-func TestPipeGoesOn(t *testing.T) {
-	t.Parallel()
-	for name, size := range map[string]int{"small": 900_000, "large": 5 << 20} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var retries atomic.Int64
-			f, d, client := flakyFiles(t, mishaps["restart"], func(winrm.CopyRetryEvent) { retries.Add(1) })
-			data := random(t, size)
-			_, err := client.Stat(t.Context(), `C:\`)
-			require.NoError(t, err)
-			f.soon(int64(size) / 2)
-			f.soon(300_000)
-			res, err := client.Upload(t.Context(), "pipe", `C:\f`, &winrm.CopyOptions{
-				NoCompression: true, Source: io.MultiReader(bytes.NewReader(data)), // hides what it is
-			})
-			assert.Positive(t, f.happened())
-			if name == "small" {
-				require.NoError(t, err)
-				assert.Equal(t, sha256.Sum256(data), res.SHA256)
-				got, err := d.ReadFile(`C:\f`)
-				require.NoError(t, err)
-				assert.True(t, bytes.Equal(data, got))
-				assert.Positive(t, retries.Load())
-				return
-			}
-			_, typed := errors.AsType[*winrm.AgentError](err)
-			assert.True(t, typed, "%v", err)
-			assert.Zero(t, retries.Load())
-			assert.NotContains(t, d.Files(), `c:\f`)
-		})
-	}
 }
 
 // What a writer has got it gets no second time, and what follows is of the same file.

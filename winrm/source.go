@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type source struct {
 	r        io.Reader
 	at       io.ReaderAt // nil if what the host has of it cannot be used
 	rewound  func() bool // reads r from its beginning again; nil if that cannot be done
+	pipe     *pipeSource // of r if it can be read once, and that is to be enough
 	close    func()
 	size     int64 // -1 when not known
 	modified time.Time
@@ -21,6 +23,7 @@ type source struct {
 	progress *progress
 
 	begun    bool        // the host has something of it
+	part     string      // what an attempt in one go may have left on the host
 	verified func(int64) // told how much of it the host is found to have
 	sent     *CopyResult // what is to come of it; nil before its end was sent
 }
@@ -64,12 +67,13 @@ func openSource(src string, opt *CopyOptions) (*source, error) {
 
 // measure finds the size of what is no file but can be read at any offset.
 func (s *source) measure() error {
-	at, ok := s.r.(io.ReaderAt)
-	seeker, seeks := s.r.(io.Seeker)
-	if !ok || !seeks {
-		s.rest()
-		s.size = -1
+	seeker, ok := s.r.(io.ReadSeeker)
+	if !ok {
 		return nil
+	}
+	at, ok := s.r.(io.ReaderAt)
+	if !ok {
+		at = &seekReader{r: seeker, pos: -1}
 	}
 	off, err := seeker.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -84,6 +88,31 @@ func (s *source) measure() error {
 	}
 	s.rest()
 	return nil
+}
+
+// A seekReader reads at any offset what can seek.
+type seekReader struct {
+	mu  sync.Mutex
+	r   io.ReadSeeker
+	pos int64 // -1 when it is not known
+}
+
+func (s *seekReader) ReadAt(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pos != off {
+		s.pos = -1
+		if _, err := s.r.Seek(off, io.SeekStart); err != nil {
+			return 0, err
+		}
+		s.pos = off
+	}
+	n, err := io.ReadFull(s.r, p)
+	s.pos += int64(n)
+	if err == io.ErrUnexpectedEOF {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // rest leaves out what somebody has read before.
@@ -119,48 +148,12 @@ func (s *source) prepare(name string, opt *CopyOptions) {
 		s.progress = newProgress(name, s.size, opt.Progress)
 	}
 	if s.rewound == nil && s.at == nil && opt.retries() > 0 {
-		held := &heldReader{r: s.r}
-		s.r, s.rewound = held, held.rewind
+		s.pipe = newPipeSource(s.r)
 	}
 }
 
 // rewind makes ready for another attempt, and reports false when what was read of the
 // source is not to be had again.
-func (s *source) rewind() bool { return s.at != nil || s.rewound != nil && s.rewound() }
-
-// A heldReader holds what was read of a reader that cannot go back, as long as that is
-// no more than a small file.
-type heldReader struct {
-	r    io.Reader
-	buf  []byte
-	next int  // in buf
-	lost bool // it was more
-	err  error
-}
-
-func (h *heldReader) Read(p []byte) (int, error) {
-	if h.next < len(h.buf) {
-		n := copy(p, h.buf[h.next:])
-		h.next += n
-		return n, nil
-	}
-	if h.err != nil {
-		return 0, h.err
-	}
-	n, err := h.r.Read(p)
-	h.err = err
-	switch {
-	case h.lost:
-	case len(h.buf)+n > smallFile:
-		h.lost, h.buf, h.next = true, nil, 0
-	default:
-		h.buf = append(h.buf, p[:n]...)
-		h.next = len(h.buf)
-	}
-	return n, err
-}
-
-func (h *heldReader) rewind() bool {
-	h.next = 0
-	return !h.lost
+func (s *source) rewind() bool {
+	return s.at != nil || s.pipe != nil || s.rewound != nil && s.rewound()
 }

@@ -26,6 +26,7 @@ type treeItem struct {
 	// Of a file, from one attempt to the next.
 	progress *progress
 	begun    bool
+	part     string
 	sent     *CopyResult
 	verified int64
 }

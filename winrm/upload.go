@@ -1,6 +1,7 @@
 package winrm
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -80,6 +81,19 @@ func (s *source) request(p winpath.Path) *fileagent.Request {
 	return q
 }
 
+// inOneGo is the request to write a file that is not taken up again. An agent that is
+// killed leaves its part file: the next attempt, which knows its name, removes it.
+func (s *source) inOneGo(p winpath.Path) *fileagent.Request {
+	q := s.request(p)
+	s.part = q.Dir + q.Key + "-" + q.Unique + ".part"
+	return q
+}
+
+// removePart is the request to remove a part file, if there is one.
+func removePart(path string) *fileagent.Request {
+	return &fileagent.Request{Op: fileagent.OpRemove, Path: path}
+}
+
 // An uploadReply is the end of an upload.
 type uploadReply struct {
 	entry fileagent.Entry
@@ -96,8 +110,28 @@ func (a *fileAgent) upload(ctx context.Context, s *source, p winpath.Path) (*Cop
 	if s.at != nil {
 		return a.uploadPieces(ctx, s, p)
 	}
+	if s.pipe != nil {
+		all, err := s.pipe.begin()
+		switch {
+		case err != nil:
+			return nil, err
+		case s.pipe.read > smallFile:
+			return a.uploadPipe(ctx, s, p)
+		}
+		small := bytes.NewReader(all)
+		s.r, s.pipe = small, nil
+		s.rewound = func() bool { small.Reset(all); return true }
+	}
 	s.progress.resume(0)
-	if err := a.query(s.request(p)); err != nil {
+	if s.part != "" {
+		if err := a.query(removePart(s.part)); err != nil {
+			return nil, err
+		}
+		if r := a.uploadReply(s.part); r.err != nil && !isFileError(r.err) {
+			return nil, r.err
+		}
+	}
+	if err := a.query(s.inOneGo(p)); err != nil {
 		return nil, err
 	}
 	replies := make(chan uploadReply, 1)

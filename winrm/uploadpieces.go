@@ -32,7 +32,7 @@ type pieceUpload struct {
 	packing sync.Mutex
 	pack    packer // one for all streams: it takes a megabyte
 
-	doubt atomic.Bool // a helper was lost, and perhaps more with it than it seems
+	doubt atomic.Bool // a helper was lost, and perhaps more with it than it seems; or it still lives
 }
 
 // helpedRounds is how often helpers may take part in one upload over one agent. After
@@ -351,6 +351,7 @@ func (u *pieceUpload) join(a *fileAgent) error {
 func (u *pieceUpload) help(a *fileAgent) (bool, error) {
 	if err := u.join(a); err != nil {
 		if interrupted(err) {
+			u.doubt.Store(true) // it may have the part file open
 			return false, err
 		}
 		a.client.cfg.Logger.Debug("winrm: copy goes on without a further stream", "error", err)
