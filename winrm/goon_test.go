@@ -371,7 +371,7 @@ func TestPauseEnds(t *testing.T) {
 				_ = client.Close()
 				want = winrm.ErrClosed
 			}
-			within(t, 10*time.Second, func() { require.ErrorIs(t, <-done, want) })
+			within(t, 30*time.Second, func() { require.ErrorIs(t, <-done, want) })
 			assert.NotContains(t, d.Files(), `c:\f`)
 		})
 	}

@@ -209,10 +209,10 @@ func TestRetriesEnd(t *testing.T) {
 		retries, attempts int
 		atLeast, atMost   time.Duration
 	}{
-		{0, 1 + winrm.DefaultRetries, 51 * time.Second, 75 * time.Second},
-		{2, 3, 1250 * time.Millisecond, 25 * time.Second},
-		{20, 21, 8 * time.Minute, 9 * time.Minute},
-		{-1, 1, 0, 20 * time.Second},
+		{0, 1 + winrm.DefaultRetries, 51 * time.Second, 3 * time.Minute},
+		{2, 3, 1250 * time.Millisecond, 2 * time.Minute},
+		{20, 21, 8 * time.Minute, 12 * time.Minute},
+		{-1, 1, 0, time.Minute},
 	} {
 		for _, way := range []string{"up", "down", "tree"} {
 			t.Run(fmt.Sprintf("%d %s", c.retries, way), func(t *testing.T) {
@@ -256,7 +256,7 @@ func TestRetriesEnd(t *testing.T) {
 			require.True(t, as[*auth.DialError](err)(), "%v", err)
 			_, often := errors.AsType[*winrm.CopyRetriesError](err)
 			assert.False(t, often)
-			assert.Less(t, time.Since(began), 20*time.Second)
+			assert.Less(t, time.Since(began), time.Minute)
 		})
 	})
 }
@@ -305,6 +305,36 @@ func TestHostRestarts(t *testing.T) {
 				assert.True(t, bytes.Equal(data, got))
 				assert.Equal(t, restarts, f.happened())
 				assert.Greater(t, told, restarts, "of each retry")
+			})
+		})
+	}
+}
+
+// A host that takes a request and never answers, as behind a firewall that has forgotten
+// the connection, is left waiting for, and the copy goes on.
+func TestSilentHost(t *testing.T) {
+	data := random(t, 3<<20)
+	src := local(t, "f", data)
+	for _, action := range []string{"Send", "Receive", "Create", "Command"} {
+		t.Run(action, func(t *testing.T) {
+			bubble(t, nil, func(t *testing.T, f *flaky, d *winrmtest.Disk, client *winrm.Client) {
+				require.NoError(t, d.WriteFile(`C:\down`, data))
+				require.NoError(t, client.Command("hostname").Run())
+				f.srv.AddFaults(winrmtest.Fault{Action: action, Drop: winrmtest.Silence})
+				f.srv.AddFaults(winrmtest.Fault{Action: action, Drop: winrmtest.Silence, After: 3})
+				began := time.Now()
+				_, err := client.Upload(t.Context(), src, `C:\up`, nil)
+				require.NoError(t, err)
+				dst := filepath.Join(t.TempDir(), "f")
+				_, err = client.Download(t.Context(), `C:\down`, dst, nil)
+				require.NoError(t, err)
+				got, err := os.ReadFile(dst)
+				require.NoError(t, err)
+				assert.True(t, bytes.Equal(data, got))
+				got, err = d.ReadFile(`C:\up`)
+				require.NoError(t, err)
+				assert.True(t, bytes.Equal(data, got))
+				assert.Less(t, time.Since(began), 15*time.Minute)
 			})
 		})
 	}

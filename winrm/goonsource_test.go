@@ -10,6 +10,7 @@ import (
 	"testing"
 	"testing/fstest"
 	"testing/iotest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -100,7 +101,7 @@ func TestKilledAgentsPartIsRemoved(t *testing.T) {
 			f, d, client := flakyFiles(t, func(f *flaky, _ *flakyConn) {
 				parts := d.Files()
 				f.srv.RestartService()
-				eventually(t, func() bool { return len(d.Files()) == 0 }, "the agent has ended")
+				assert.Eventually(t, func() bool { return len(d.Files()) == 0 }, time.Minute, time.Millisecond, "the agent has ended")
 				for _, name := range parts {
 					left.Add(1)
 					assert.NoError(t, d.WriteFile(name, []byte("half")))

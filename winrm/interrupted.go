@@ -65,6 +65,10 @@ func judge(err error) verdict {
 		return refusal
 	case *OutputLostError, *CommandLostError, *wsman.TimeoutError, *wsman.ResponseError, *auth.ResponseError, *auth.ConnectionLostError:
 		return interrupt
+	case *ExitError:
+		if downCodes[e.Code] {
+			return interrupt
+		}
 	case *auth.DialError:
 		return judgeDial(e)
 	case *auth.Error:
@@ -75,6 +79,15 @@ func judge(err error) verdict {
 		return judgeFault(e.Code)
 	}
 	return silent
+}
+
+// downCodes are the exit codes of processes that Windows ends, or does not let begin,
+// because it goes down or the logon does.
+var downCodes = map[uint32]bool{
+	0x40010004: true, // DBG_TERMINATE_PROCESS
+	0xC000013A: true, // STATUS_CONTROL_C_EXIT, also of the events of a logoff and a shutdown
+	0xC0000142: true, // STATUS_DLL_INIT_FAILED
+	0xC000026B: true, // STATUS_DLL_INIT_FAILED_LOGOFF
 }
 
 // judgeDial is for connections that could not be made to a host that was there before:
