@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -320,24 +321,46 @@ func TestEndIsNotHeard(t *testing.T) {
 			t.Parallel()
 			d := &winrmtest.Disk{}
 			srv := winrmtest.NewUnstartedServer(&winrmtest.Host{Disk: d})
-			var once atomic.Bool
-			srv.Hook = func(x *winrmtest.Exchange) *winrmtest.Fault {
-				if files := d.Files(); len(files) != 1 || files[0] != `c:\f` || !once.CompareAndSwap(false, true) {
-					return nil
+			var lost atomic.Int64
+			lose := func(answer []byte) []byte {
+				if files := d.Files(); len(files) != 1 || files[0] != `c:\f` || !lost.CompareAndSwap(0, 1) {
+					return answer
 				}
 				if restart {
 					go srv.RestartService()
 				}
-				return &winrmtest.Fault{Drop: winrmtest.DropBefore}
+				return nil
+			}
+			srv.Hook = func(x *winrmtest.Exchange) *winrmtest.Fault {
+				if !strings.HasSuffix(x.Action, "Receive") {
+					return nil
+				}
+				return &winrmtest.Fault{Edit: lose}
 			}
 			client := server(t, srv)
-			res, err := client.Upload(t.Context(), src, `C:\f`, &winrm.CopyOptions{NoCompression: true})
+			res, err := client.Upload(t.Context(), src, `C:\f`, &winrm.CopyOptions{NoCompression: true, Streams: 1})
 			require.NoError(t, err)
 			assert.Equal(t, sha256.Sum256(data), res.SHA256)
+			assert.Positive(t, lost.Load())
 			assert.Less(t, srv.Stats().BytesIn, int64(len(data))*3/2, "it was sent twice")
 			assert.Equal(t, []string{`c:\f`}, d.Files())
 		})
 	}
+}
+
+// Agents of earlier copies whose shells went with the service cost one retry, and not one
+// each.
+func TestStaleAgents(t *testing.T) {
+	t.Parallel()
+	srv, d, client := files(t)
+	large := local(t, "large", random(t, 17<<20))
+	small := local(t, "small", random(t, 100))
+	_, err := client.Upload(t.Context(), large, `C:\large`, &winrm.CopyOptions{NoCompression: true})
+	require.NoError(t, err)
+	srv.RestartService()
+	_, err = client.Upload(t.Context(), small, `C:\small`, &winrm.CopyOptions{Retries: 1})
+	require.NoError(t, err)
+	assert.Equal(t, []string{`c:\large`, `c:\small`}, d.Files())
 }
 
 // A copy that waits for its next attempt ends at once when its context ends, or the

@@ -72,9 +72,57 @@ func TestTreeGoesOn(t *testing.T) {
 	}
 }
 
+// A losesHelper loses the fourth message of a helper, while the leader waits: the helper
+// is there for certain, then.
+type losesHelper struct {
+	action string
+	large  int    // what counts as a message with content
+	lost   func() // called then
+	gone   chan struct{}
+
+	mu     sync.Mutex
+	leader string
+	seen   map[string]int // messages of each shell
+}
+
+func (l *losesHelper) hook(x *winrmtest.Exchange) *winrmtest.Fault {
+	_, rest, ok := bytes.Cut(x.Request, []byte(`Name="ShellId">`))
+	if !ok {
+		return nil
+	}
+	shell := string(rest[:36])
+	l.mu.Lock()
+	if l.leader == "" {
+		l.leader = shell // its agent finds out what there is before helpers are looked for
+	}
+	if !strings.HasSuffix(x.Action, l.action) || len(x.Request) < l.large {
+		l.mu.Unlock()
+		return nil
+	}
+	l.seen[shell]++
+	n, leads := l.seen[shell], shell == l.leader
+	lose := !leads && n == 4 && l.lost != nil
+	var lost func()
+	if lose {
+		lost, l.lost = l.lost, nil
+	}
+	l.mu.Unlock()
+	switch {
+	case lose:
+		lost()
+		close(l.gone)
+		return &winrmtest.Fault{Drop: winrmtest.DropAfter}
+	case leads && n > 6:
+		select {
+		case <-l.gone:
+		case <-time.After(time.Minute):
+		}
+	}
+	return nil
+}
+
 // A helper that is lost, and only that, costs the copy nothing but its own pieces, which
-// others take; those that the host had taken and the helper had not read are found to be
-// missing.
+// others take. What the host had taken and has lost with it is found to be missing.
 func TestHelperIsLost(t *testing.T) {
 	t.Parallel()
 	data := random(t, 13<<20)
@@ -83,57 +131,48 @@ func TestHelperIsLost(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			d := &winrmtest.Disk{}
-			var retries, lost atomic.Int64
+			l := &losesHelper{action: "Send", large: 100_000, gone: make(chan struct{}), seen: make(map[string]int), lost: func() {
+				part := d.Files()[0]
+				content, err := d.ReadFile(part)
+				assert.NoError(t, err)
+				clear(content[:block])
+				assert.NoError(t, d.WriteFile(part, content))
+			}}
+			if way == "down" {
+				l.action, l.large, l.lost = "Receive", 0, func() {}
+				require.NoError(t, d.WriteFile(`C:\f`, data))
+			}
 			srv := winrmtest.NewUnstartedServer(&winrmtest.Host{Disk: d})
 			srv.Record = true // the hook sees requests, then
-			action, size := "Send", 100_000
-			if way == "down" {
-				action, size = "Receive", 0
-			}
-			var mu sync.Mutex
-			seen := make(map[string]int) // messages of each shell
-			first := ""
-			srv.Hook = func(x *winrmtest.Exchange) *winrmtest.Fault {
-				_, id, ok := bytes.Cut(x.Request, []byte(`Name="ShellId">`))
-				if !ok || !strings.HasSuffix(x.Action, action) || len(x.Request) < size {
-					return nil
-				}
-				shell := string(id[:36])
-				mu.Lock()
-				defer mu.Unlock()
-				if first == "" {
-					first = shell
-				}
-				if seen[shell]++; shell == first || seen[shell] != 4 {
-					return nil
-				}
-				lost.Add(1)
-				return &winrmtest.Fault{Drop: winrmtest.DropAfter}
-			}
+			srv.Hook = l.hook
+			var retries atomic.Int64
 			client := server(t, srv, func(c *winrm.Config) {
 				c.Trace = &winrm.Trace{CopyRetry: func(context.Context, winrm.CopyRetryEvent) { retries.Add(1) }}
 			})
-			opt := &winrm.CopyOptions{NoCompression: true}
+			opt := &winrm.CopyOptions{NoCompression: true, Streams: 2}
+			var got []byte
+			var err error
 			if way == "up" {
-				_, err := client.Upload(t.Context(), src, `C:\f`, opt)
+				_, err = client.Upload(t.Context(), src, `C:\f`, opt)
 				require.NoError(t, err)
-				got, err := d.ReadFile(`C:\f`)
-				require.NoError(t, err)
-				require.True(t, bytes.Equal(data, got))
-				assert.Equal(t, []string{`c:\f`}, d.Files())
+				got, err = d.ReadFile(`C:\f`)
 			} else {
-				require.NoError(t, d.WriteFile(`C:\f`, data))
 				dst := filepath.Join(t.TempDir(), "f")
-				_, err := client.Download(t.Context(), `C:\f`, dst, opt)
+				_, err = client.Download(t.Context(), `C:\f`, dst, opt)
 				require.NoError(t, err)
-				got, err := os.ReadFile(dst)
-				require.NoError(t, err)
-				require.True(t, bytes.Equal(data, got))
+				got, err = os.ReadFile(dst)
 			}
-			assert.Positive(t, lost.Load())
-			st := srv.Stats()
-			assert.LessOrEqual(t, max(st.BytesIn, st.BytesOut), int64(len(data))*4/3*102/100+1_000_000+lost.Load()*lostAtOnce)
+			require.NoError(t, err)
+			require.True(t, bytes.Equal(data, got))
+			assert.Equal(t, []string{`c:\f`}, d.Files())
 			assert.Zero(t, retries.Load(), "the copy itself has lost nothing")
+			select {
+			case <-l.gone:
+			default:
+				t.Error("no helper was lost")
+			}
+			st := srv.Stats()
+			assert.LessOrEqual(t, max(st.BytesIn, st.BytesOut), int64(len(data))*4/3*102/100+1_000_000+2*lostAtOnce)
 		})
 	}
 }
@@ -338,4 +377,28 @@ func TestSilentHost(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Shells that could not be deleted while the network was away are deleted before the copy
+// goes on: they would count against the quota, and their agents have the part file open.
+func TestNoShellsAreLeft(t *testing.T) {
+	src := local(t, "f", random(t, 6<<20))
+	var back sync.WaitGroup
+	bubble(t, func(f *flaky, _ *flakyConn) {
+		f.cutAll(1 << 30)
+		back.Go(func() {
+			time.Sleep(time.Minute)
+			f.back()
+		})
+	}, func(t *testing.T, f *flaky, d *winrmtest.Disk, client *winrm.Client) {
+		for range 3 {
+			f.soon(2_000_000)
+		}
+		_, err := client.Upload(t.Context(), src, `C:\f`, &winrm.CopyOptions{NoCompression: true, Streams: 1, Retries: 10})
+		require.NoError(t, err)
+		back.Wait()
+		assert.Equal(t, 3, f.happened())
+		assert.Equal(t, 1, f.srv.Stats().Shells, "that of the agent which waits for the next copy")
+		assert.Equal(t, []string{`c:\f`}, d.Files())
+	})
 }
