@@ -47,6 +47,42 @@ type fileAgent struct {
 type fileAgents struct {
 	mu   sync.Mutex
 	idle []*fileAgent
+
+	endings endings
+}
+
+// endings counts the agents that are being ended.
+type endings struct {
+	mu      sync.Mutex
+	count   int
+	settled chan struct{} // closed when there are none; nil before the first one
+}
+
+func (e *endings) begin() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.count++; e.count == 1 {
+		e.settled = make(chan struct{})
+	}
+}
+
+func (e *endings) done() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.count--; e.count == 0 {
+		close(e.settled)
+	}
+}
+
+func (e *endings) wait() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.count == 0 {
+		settled := make(chan struct{})
+		close(settled)
+		return settled
+	}
+	return e.settled
 }
 
 // An AgentError is the failure of the script that works with files on the host.
@@ -223,13 +259,42 @@ func (a *fileAgent) end(begin func()) {
 	if !a.client.enter() {
 		return // Close ends it
 	}
+	a.client.agents.endings.begin()
 	a.client.goTask(func() {
+		defer a.client.agents.endings.done()
 		begin()
 		_ = a.wait()
 		a.kill()
-		_ = a.shell.Close()
+		a.client.noteDeleted(a.shell, a.shell.Close())
 	})
 	a.client.leave()
+}
+
+// settle waits until the agents that are being ended are gone, or as long as that may
+// take. It reports false when ctx, or the Client, ends before.
+func (c *Client) settle(ctx context.Context) bool {
+	t := time.NewTimer(2 * cleanupTimeout)
+	defer t.Stop()
+	select {
+	case <-c.agents.endings.wait():
+	case <-t.C:
+	case <-ctx.Done():
+	case <-c.ctx.Done():
+	}
+	return ctx.Err() == nil && !c.isClosed()
+}
+
+// retireIdle lets the idle agents end.
+func (p *fileAgents) retireIdle() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, a := range idle {
+		if a.timer.Stop() {
+			a.retire()
+		}
+	}
 }
 
 // wait waits for the end of the agent, which is an error while somebody wants

@@ -2,6 +2,7 @@ package winrm
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -32,6 +33,8 @@ type Client struct {
 	polls  atomic.Int64 // Receives under way or waiting for a connection
 	send   sendLimit    // how large a Send may be
 	agents fileAgents   // of the file functions
+
+	reached atomic.Bool // the host has answered at least once
 
 	mu     sync.Mutex
 	closed bool
@@ -199,6 +202,34 @@ func (c *Client) noteDeleted(s *Shell, err error) {
 	if len(c.left) < maxLeft {
 		c.left[s] = err
 	}
+}
+
+// deleteLeft deletes the shells whose deletion failed. It returns an error if that fails
+// again because of the connection.
+func (c *Client) deleteLeft(ctx context.Context) error {
+	if !c.enter() {
+		return ErrClosed
+	}
+	defer c.leave()
+	c.mu.Lock()
+	left := c.left
+	c.left = nil
+	c.mu.Unlock()
+	var lost error
+	for s := range left {
+		err := lost
+		if err == nil {
+			s.forgetRemoval()
+			if err = s.remove(ctx, "broken"); err != nil {
+				err = fmt.Errorf("winrm: close shell: %w", err)
+			}
+		}
+		if interrupted(err) {
+			lost = err
+		}
+		c.noteDeleted(s, err)
+	}
+	return lost // a refusal is for Close to tell
 }
 
 // deleteAll deletes shells in parallel, as many at a time as there are

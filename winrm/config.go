@@ -98,8 +98,8 @@ type Config struct {
 
 	// Trace, if not nil, is told what happens.
 	Trace *Trace
-	// Logger gets lines at level debug, shells that had to be replaced and lost
-	// output at level warn. nil is silent.
+	// Logger gets lines at level debug, shells that had to be replaced, lost
+	// output and copies that are taken up again at level warn. nil is silent.
 	Logger *slog.Logger
 }
 

@@ -17,8 +17,10 @@ import (
 // CopyFS copies a tree to the directory dst on the host, which is made with those
 // above it if need be. Small files do not wait for each other. It ends with the
 // first error; what has been copied by then stays, as whole files, and goes
-// faster the next time only for large files. Symbolic links and other special
-// files are errors, as in os.CopyFS, and so are names that Windows does not have.
+// faster the next time only for large files. One that loses its connection goes on by
+// itself, see CopyOptions.Retries: with the first file that the host has not confirmed.
+// Symbolic links and other special files are errors, as in os.CopyFS, and so are names
+// that Windows does not have.
 func (c *Client) CopyFS(ctx context.Context, dst string, fsys fs.FS, opt *CopyOptions) error {
 	if opt == nil {
 		opt = &CopyOptions{}
@@ -28,34 +30,32 @@ func (c *Client) CopyFS(ctx context.Context, dst string, fsys fs.FS, opt *CopyOp
 	}
 	own := *opt
 	own.Progress = inTurn(opt.Progress) // one file is done while the next one is under way
-	opt = &own
-	return c.withAgent(ctx, dst, func(a *fileAgent, p winpath.Path) error {
-		t := &treeCopy{a: a, ctx: ctx, fsys: fsys, opt: opt, root: p.Full, pending: make(chan pendingReply, maxPending), ended: make(chan struct{})}
-		a.client.goTask(t.replies)
-		err := fs.WalkDir(fsys, ".", t.visit)
-		if local, ok := errors.AsType[*localError](err); err != nil && !isFileError(err) && (!ok || !local.intact) {
-			a.kill() // it would wait for the rest of a file
-		}
-		close(t.pending)
-		<-t.ended
-		if t.err != nil {
-			err = t.err // what the walk has run into follows from it
-		}
-		return err
+	tree := newTree(fsys)
+	defer tree.end()
+	p := &persistence{c: c, path: dst, most: own.retries(), told: tree.progress}
+	return p.run(ctx, func() error {
+		return c.withAgent(ctx, dst, func(a *fileAgent, at winpath.Path) error {
+			t := &treeCopy{
+				a: a, ctx: ctx, tree: tree, opt: &own, root: at.Full, confirmed: p.moved,
+				pending: make(chan pendingReply, maxPending), ended: make(chan struct{}),
+			}
+			return t.run()
+		})
 	})
 }
 
 // maxPending bounds how many requests go out before their replies are in.
 const maxPending = 128
 
-// A treeCopy is a CopyFS under way. One goroutine walks and sends, another takes
+// A treeCopy is one attempt at a CopyFS. One goroutine walks and sends, another takes
 // the replies; all requests and replies are in the same order.
 type treeCopy struct {
-	a    *fileAgent
-	ctx  context.Context //nolint:containedctx // lives as long as the call
-	fsys fs.FS
-	opt  *CopyOptions
-	root string
+	a         *fileAgent
+	ctx       context.Context //nolint:containedctx // lives as long as the call
+	tree      *tree
+	opt       *CopyOptions
+	root      string
+	confirmed func() // called for each reply that is no error
 
 	pending chan pendingReply
 	ended   chan struct{}
@@ -66,10 +66,24 @@ type treeCopy struct {
 // A pendingReply is a request that was sent.
 type pendingReply struct {
 	op, path string
-	size     int64
-	progress *progress
+	item     *treeItem     // nil for the removal of what may be there
+	size     int64         // of a file
 	turn     chan struct{} // closed when all replies before are in; then nothing is read for it
 	back     chan struct{} // closed by the walk when it has read its own replies
+}
+
+func (t *treeCopy) run() error {
+	t.a.client.goTask(t.replies)
+	err := t.tree.walk(t.visit)
+	if local, ok := errors.AsType[*localError](err); err != nil && !isFileError(err) && (!ok || !local.intact) {
+		t.a.kill() // it would wait for the rest of a file
+	}
+	close(t.pending)
+	<-t.ended
+	if t.err != nil {
+		err = t.err // what the walk has run into follows from it
+	}
+	return err
 }
 
 func (t *treeCopy) replies() {
@@ -84,6 +98,9 @@ func (t *treeCopy) replies() {
 			continue // the agent is gone
 		}
 		r := t.a.uploadReply(p.path)
+		if p.item == nil && isFileError(r.err) {
+			continue
+		}
 		if e, ok := errors.AsType[*FileError](r.err); ok {
 			e.Op = p.op
 		}
@@ -91,9 +108,17 @@ func (t *treeCopy) replies() {
 		case r.err != nil && t.err == nil:
 			t.err = r.err
 			t.failed.Store(true)
-		case r.err == nil && p.progress != nil:
-			p.progress.done(p.size)
+		case r.err == nil && p.item != nil:
+			t.confirm(p.item, p.size)
 		}
+	}
+}
+
+func (t *treeCopy) confirm(item *treeItem, size int64) {
+	t.tree.confirm(item)
+	t.confirmed()
+	if item.progress != nil {
+		item.progress.done(size)
 	}
 }
 
@@ -102,11 +127,12 @@ func isFileError(err error) bool {
 	return ok
 }
 
-// visit is an fs.WalkDirFunc.
-func (t *treeCopy) visit(name string, d fs.DirEntry, err error) error {
+// visit copies one item of the tree.
+func (t *treeCopy) visit(item *treeItem) error {
+	name, d := item.name, item.entry
 	switch {
-	case err != nil:
-		return t.local(err)
+	case item.err != nil:
+		return t.local(item.err)
 	case t.failed.Load():
 		return fs.SkipAll
 	case t.ctx.Err() != nil:
@@ -126,12 +152,12 @@ func (t *treeCopy) visit(name string, d fs.DirEntry, err error) error {
 	switch {
 	case d.IsDir():
 		q := fileagent.Request{Op: fileagent.OpMkdir, Path: p.Full, Dir: p.Dir, Recursive: true}
-		t.pending <- pendingReply{op: "mkdir", path: p.Full}
+		t.pending <- pendingReply{op: "mkdir", path: p.Full, item: item}
 		return t.a.query(&q)
 	case !d.Type().IsRegular():
 		return t.local(&fs.PathError{Op: "copy", Path: name, Err: fs.ErrInvalid})
 	}
-	return t.file(name, p)
+	return t.file(item, p)
 }
 
 func (t *treeCopy) separator() string {
@@ -146,8 +172,8 @@ func (t *treeCopy) local(err error) error {
 	return &localError{err: fmt.Errorf("winrm: copy: %w", err), intact: true}
 }
 
-func (t *treeCopy) file(name string, p winpath.Path) error {
-	f, err := t.fsys.Open(name)
+func (t *treeCopy) file(item *treeItem, p winpath.Path) error {
+	f, err := t.tree.fsys.Open(item.name)
 	if err != nil {
 		return t.local(err)
 	}
@@ -156,7 +182,11 @@ func (t *treeCopy) file(name string, p winpath.Path) error {
 	if err != nil {
 		return t.local(err)
 	}
-	s := &source{r: f, size: info.Size()}
+	s := &source{
+		r: f, size: info.Size(), progress: item.progress, begun: item.begun, part: item.part, sent: item.sent,
+		verified: t.farthest(item),
+		rewound:  func() bool { return true }, // it is opened again
+	}
 	s.at, _ = f.(io.ReaderAt)
 	if !t.opt.NoTimes {
 		// Trees without times, such as those of package embed, have no
@@ -164,20 +194,40 @@ func (t *treeCopy) file(name string, p winpath.Path) error {
 		s.modified = info.ModTime()
 		s.readOnly = info.Mode().Perm()&0o200 == 0 && !s.modified.IsZero()
 	}
-	s.prepare(name, t.opt)
-	if s.size > smallFile {
-		return t.large(s, p)
+	s.prepare(item.name, t.opt)
+	item.progress = s.progress
+	defer func() { item.begun, item.part, item.sent = s.begun, s.part, s.sent }()
+	if s.size > smallFile || s.sent != nil && s.readOnly {
+		return t.alone(item, s, p)
 	}
-	t.pending <- pendingReply{op: "upload", path: p.Full, size: s.size, progress: s.progress}
-	if err := t.a.query(s.request(p)); err != nil {
+	if s.part != "" {
+		t.pending <- pendingReply{op: "remove", path: s.part}
+		if err := t.a.query(removePart(s.part)); err != nil {
+			return err
+		}
+	}
+	t.pending <- pendingReply{op: "upload", path: p.Full, item: item, size: s.size}
+	if err := t.a.query(s.inOneGo(p)); err != nil {
 		return err
 	}
+	s.progress.resume(0)
 	_, err = t.a.sendContent(s, sha256.New(), nil)
 	return err
 }
 
-// large waits for all replies that are due and copies a file as Upload does.
-func (t *treeCopy) large(s *source, p winpath.Path) error {
+// farthest returns what is told how much of a file the host has.
+func (t *treeCopy) farthest(item *treeItem) func(int64) {
+	return func(n int64) {
+		if n > item.verified {
+			item.verified = n
+			t.confirmed()
+		}
+	}
+}
+
+// alone waits for all replies that are due and copies a file as Upload does: one that
+// is large, or that may have come over already and could not be replaced then.
+func (t *treeCopy) alone(item *treeItem, s *source, p winpath.Path) error {
 	turn := pendingReply{turn: make(chan struct{}), back: make(chan struct{})}
 	t.pending <- turn
 	<-turn.turn
@@ -185,7 +235,10 @@ func (t *treeCopy) large(s *source, p winpath.Path) error {
 	if t.failed.Load() {
 		return fs.SkipAll
 	}
-	defer s.progress.end()
 	_, err := t.a.upload(t.ctx, s, p)
+	if err == nil {
+		t.tree.confirm(item)
+		t.confirmed()
+	}
 	return err
 }

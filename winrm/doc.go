@@ -26,7 +26,8 @@
 // data, and hands on their errors and other streams as records; [RunJSON] decodes
 // the objects that they put out. [Client.Upload], [Client.Download],
 // [Client.CopyFS] and [Client.FS] copy and read files: verified at both ends,
-// whole or not at all under their final name, resumed after an interruption.
+// whole or not at all under their final name, resumed after an interruption, and
+// by themselves when a connection is lost.
 //
 // A command is never sent twice, output is never cut short in silence, and
 // nothing waits for ever: what went wrong is told by the type of the error

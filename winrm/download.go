@@ -30,6 +30,11 @@ const firstRead = 22 * fileagent.PieceSize
 // but what was in one answer to each of its streams and the block of 120 kB that this
 // had begun: 512000 bytes together. Of two downloads to one dst at the same time, the
 // second begins anew and leaves nothing if it is interrupted.
+//
+// A download that loses its connection goes on by itself, see CopyOptions.Retries. What
+// CopyOptions.Target has been given is never given again: its hash is compared with that
+// of the beginning of the file, and what follows is fetched. A file that is another one
+// by then ends the download with [ErrChecksum].
 func (c *Client) Download(ctx context.Context, src, dst string, opt *CopyOptions) (*CopyResult, error) {
 	if opt == nil {
 		opt = &CopyOptions{}
@@ -37,21 +42,24 @@ func (c *Client) Download(ctx context.Context, src, dst string, opt *CopyOptions
 	if strings.HasSuffix(dst, "/") || strings.HasSuffix(dst, string(filepath.Separator)) {
 		dst += base(src)
 	}
-	var out *CopyResult
-	err := c.withAgent(ctx, src, func(a *fileAgent, p winpath.Path) error {
-		d := &download{a: a, src: src, dst: dst, opt: opt, path: p.Full}
-		run := d.toPart
-		if opt.Target != nil {
-			run = d.toTarget
-		}
-		err := run(ctx)
-		out = d.result
-		return err
+	d := &download{src: src, dst: dst, opt: opt, h: sha256.New()}
+	run := d.toPart
+	if opt.Target != nil {
+		run = d.toTarget
+	}
+	p := &persistence{c: c, path: src, most: opt.retries(), told: func() *progress { return d.progress }}
+	d.verified = p.farthest()
+	defer d.end()
+	err := p.run(ctx, func() error {
+		return c.withAgent(ctx, src, func(a *fileAgent, p winpath.Path) error {
+			d.a, d.path = a, p.Full
+			return run(ctx)
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	return d.result, nil
 }
 
 // A download is one under way.
@@ -61,32 +69,69 @@ type download struct {
 	path     string // of src on the host
 	opt      *CopyOptions
 	progress *progress
+	verified func(int64) // told how much of it is here
 	info     fileInfo
 	result   *CopyResult
 
+	// Of a download to a writer.
+	h    hash.Hash // of what it has been given
+	size int64
+
 	// Of a download to a file.
-	part  *os.File
-	alone bool // the part file is of no use to later downloads
-	todo  *pieces
-	want  atomic.Pointer[string] // the hash that the host has computed
+	part    *os.File
+	alone   bool // the part file is of no use to later downloads
+	dropped bool // it is gone
+	todo    *pieces
+	want    atomic.Pointer[string] // the hash that the host has computed
 }
 
-// toTarget copies in order, to a writer.
+// end ends what is told, and leaves nothing that is of no use.
+func (d *download) end() {
+	if d.progress != nil {
+		d.progress.end()
+	}
+	if d.part == nil {
+		return
+	}
+	if d.result == nil {
+		if size, err := d.part.Seek(0, io.SeekEnd); d.alone || err == nil && size == 0 {
+			d.drop()
+		}
+	}
+	_ = d.part.Close() // it was synced with its error checked on success
+}
+
+// begun is told how large the file is, and how much of it is here.
+func (d *download) begun(kept int64) {
+	if d.progress == nil {
+		d.progress = newProgress(d.src, d.info.Size(), d.opt.Progress)
+	}
+	d.progress.resume(kept)
+	d.verified(kept)
+}
+
+// toTarget copies in order, to a writer. What that has got it gets no second time.
 func (d *download) toTarget(context.Context) error {
-	if err := d.ask(d.a, 0, -1, false); err != nil {
+	if d.size > 0 {
+		if err := d.compareGiven(); err != nil {
+			return err
+		}
+	}
+	if err := d.ask(d.a, d.size, -1, false); err != nil {
 		return err
 	}
 	if err := d.begin(d.a); err != nil {
 		return err
 	}
-	d.progress = newProgress(d.src, d.info.Size(), d.opt.Progress)
-	defer d.progress.end()
-	h := sha256.New()
-	size := int64(0)
+	if d.size == 0 {
+		d.begun(0)
+	}
+	rest := sha256.New()
 	want, err := d.a.receive(func(p []byte) error {
-		h.Write(p)
-		size += int64(len(p))
 		n, err := d.opt.Target.Write(p)
+		d.size += int64(n)
+		d.h.Write(p[:n])
+		rest.Write(p[:n])
 		if err == nil && n < len(p) {
 			err = io.ErrShortWrite
 		}
@@ -97,9 +142,31 @@ func (d *download) toTarget(context.Context) error {
 		return nil
 	}, "download", d.path)
 	if err != nil {
+		d.verified(d.size)
 		return err
 	}
-	return d.verify(h, want, size)
+	return d.verify(rest, want, d.size)
+}
+
+// compareGiven finds out whether what the writer has been given is what the file begins
+// with.
+func (d *download) compareGiven() error {
+	if err := d.a.query(&fileagent.Request{Op: fileagent.OpSum, Path: d.path, Count: d.size}); err != nil {
+		return err
+	}
+	_, content, err := d.a.next("download", d.path)
+	if err != nil {
+		return err
+	}
+	var there fileagent.Answer
+	if err := d.a.answer(content, &there); err != nil {
+		return err
+	}
+	if there.Hash != hex.EncodeToString(d.h.Sum(nil)) {
+		return d.changed()
+	}
+	d.progress.resume(d.size)
+	return nil
 }
 
 // ask asks an agent for a range.
@@ -132,7 +199,10 @@ func (d *download) verify(h hash.Hash, want string, size int64) error {
 	if hex.EncodeToString(h.Sum(nil)) != want {
 		return &FileError{Op: "download", Path: d.src, Code: 0x80070017, Message: "the SHA-256 of what arrived is not that of what was sent"}
 	}
-	d.result = &CopyResult{Size: size, Resumed: d.progress.p.Resumed}
+	d.result = &CopyResult{Size: size, Resumed: d.progress.resumed()}
+	if d.part == nil {
+		h = d.h // of all, not of the last attempt
+	}
 	h.Sum(d.result.SHA256[:0])
 	if d.part != nil {
 		if err := d.finish(); err != nil {

@@ -18,16 +18,10 @@ import (
 
 // toPart copies to a part file, which takes the place of dst in the end.
 func (d *download) toPart(ctx context.Context) error {
-	if err := d.openPart(); err != nil {
-		return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
-	}
-	defer d.part.Close() //nolint:errcheck // it was synced with its error checked on success
-	if d.alone {
-		defer func() {
-			if d.result == nil {
-				d.drop()
-			}
-		}()
+	if d.part == nil {
+		if err := d.openPart(); err != nil {
+			return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
+		}
 	}
 	left, err := d.part.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -39,14 +33,9 @@ func (d *download) toPart(ctx context.Context) error {
 		err = d.begin(d.a)
 	}
 	if err != nil {
-		if left == 0 {
-			d.drop() // nothing in it
-		}
 		return err
 	}
 	size := d.info.Size()
-	d.progress = newProgress(d.src, size, d.opt.Progress)
-	defer d.progress.end()
 	var first *piece
 	if left == 0 {
 		d.todo = newPieces(size)
@@ -54,7 +43,8 @@ func (d *download) toPart(ctx context.Context) error {
 	} else if err := d.part.Truncate(min(left, size)); err != nil {
 		return &localError{err: fmt.Errorf("winrm: download: %w", err), intact: true}
 	}
-	d.progress.resume(d.todo.kept)
+	d.begun(d.todo.kept)
+	d.want.Store(nil)
 	h, err := d.pieces(ctx, left == 0, first)
 	if err != nil {
 		return err
@@ -68,6 +58,10 @@ func (d *download) toPart(ctx context.Context) error {
 
 // drop removes the part file.
 func (d *download) drop() {
+	if d.dropped {
+		return
+	}
+	d.dropped = true
 	if os.Remove(d.part.Name()) != nil { // Windows wants it closed
 		_ = d.part.Close()
 		_ = os.Remove(d.part.Name())
@@ -154,16 +148,10 @@ func (d *download) compare(left int64) error {
 // The content comes over several agents. One more hashes the file meanwhile, and if
 // there is none, ours does in the end.
 func (d *download) pieces(ctx context.Context, asked bool, first *piece) (hash.Hash, error) {
-	t := d.a.client.newTeam(ctx, d.todo.halt)
+	t := d.a.client.newTeam(ctx, d.opt, d.todo.halt)
 	small := asked && (first == nil || first.n == d.todo.size)
 	if helpers := d.a.client.helpers(d.opt, d.todo.left()); !small && helpers > 0 {
-		var summing atomic.Bool
-		t.recruit(helpers+1, func(*fileAgent) error { return nil }, func(a *fileAgent) error {
-			if summing.CompareAndSwap(false, true) {
-				return d.sum(a, true)
-			}
-			return d.stream(a)
-		})
+		t.recruit(helpers+1, func(*fileAgent) error { return nil }, d.help(new(atomic.Bool)))
 	}
 	hashed := make(chan hashedPart, 1)
 	d.a.client.goTask(func() { hashed <- d.hashPart() })
@@ -171,14 +159,14 @@ func (d *download) pieces(ctx context.Context, asked bool, first *piece) (hash.H
 	if asked {
 		err = d.first(first, small)
 	}
-	if err == nil {
-		err = d.stream(d.a)
+	for more := true; err == nil && more; more = err == nil && d.todo.more() {
+		_, err = d.stream(d.a)
 	}
 	if err != nil {
 		d.todo.halt()
 	}
-	if helped := t.wait(); err == nil {
-		err = helped
+	if lost := t.wait(); err == nil {
+		err = lost
 	}
 	if err == nil && d.want.Load() == nil {
 		err = d.sum(d.a, false)
@@ -191,6 +179,20 @@ func (d *download) pieces(ctx context.Context, asked bool, first *piece) (hash.H
 		err = &localError{err: fmt.Errorf("winrm: download: %w", part.err), intact: true}
 	}
 	return part.h, err
+}
+
+// help returns what a helper does: one of them hashes, the others fetch.
+func (d *download) help(summing *atomic.Bool) func(*fileAgent) (bool, error) {
+	return func(a *fileAgent) (bool, error) {
+		if !summing.CompareAndSwap(false, true) {
+			return d.stream(a)
+		}
+		err := d.sum(a, true)
+		if err != nil {
+			summing.Store(false) // somebody else may
+		}
+		return false, err
+	}
 }
 
 // first takes the rest of the reply to the first question.
@@ -234,54 +236,64 @@ const (
 	largestRange = 22 * fileagent.PieceSize
 )
 
-// stream fetches ranges over one agent until there are no more.
-func (d *download) stream(a *fileAgent) (err error) {
-	defer func() { a.spent = a.spent || err != nil }() // more may have been asked for
-	streams := d.a.client.streams(d.opt)
+// stream fetches ranges over one agent until there are no more. What it has not got when
+// it fails is for others. It reports whether it has got anything.
+func (d *download) stream(a *fileAgent) (moved bool, err error) {
 	var ahead []*piece
+	defer func() {
+		if err == nil {
+			return
+		}
+		a.spent = true // more may have been asked for
+		for _, pc := range ahead {
+			moved = moved || pc.got > 0
+			d.todo.giveBack(pc, pc.got)
+		}
+	}()
+	streams := d.a.client.streams(d.opt)
 	for {
 		for len(ahead) < rangesAhead {
 			pc := d.todo.take(largestRange, streams)
 			if pc == nil {
 				break
 			}
-			if err := d.ask(a, pc.off, pc.n, true); err != nil {
-				return err
-			}
 			ahead = append(ahead, pc)
+			pc.got = 0
+			if err := d.ask(a, pc.off, pc.n, true); err != nil {
+				return moved, err
+			}
 		}
 		if len(ahead) == 0 {
-			return nil
+			return moved, nil
 		}
 		if k, content, err := a.next("download", d.path); err != nil {
-			return err
+			return moved, err
 		} else if k != fileagent.Part {
 			a.kill()
-			return &AgentError{Err: &fileagent.FrameError{Kind: k, Length: uint32(len(content))}}
+			return moved, &AgentError{Err: &fileagent.FrameError{Kind: k, Length: uint32(len(content))}}
 		}
 		if _, err := d.fetch(a, ahead[0]); err != nil {
-			return err
+			return moved, err
 		}
-		ahead = ahead[1:]
+		ahead, moved = ahead[1:], true
 	}
 }
 
 // fetch writes what an agent sends of a range to its place.
 func (d *download) fetch(a *fileAgent, pc *piece) (string, error) {
-	at, end := pc.off, pc.off+pc.n
 	want, err := a.receive(func(p []byte) error {
-		if at+int64(len(p)) > end {
+		if pc.got+int64(len(p)) > pc.n {
 			a.spent = true
 			return d.changed()
 		}
-		if _, err := d.part.WriteAt(p, at); err != nil {
+		if _, err := d.part.WriteAt(p, pc.off+pc.got); err != nil {
 			return &localError{err: fmt.Errorf("winrm: download: %w", err)}
 		}
-		at += int64(len(p))
+		pc.got += int64(len(p))
 		d.progress.add(int64(len(p)))
 		return nil
 	}, "download", d.path)
-	if err == nil && at < end {
+	if err == nil && pc.got < pc.n {
 		err = d.changed()
 	}
 	if err == nil {

@@ -100,8 +100,25 @@ type CopyOptions struct {
 	// MaxConns and MaxShells, less one, and by the shells that the host allows.
 	Streams int
 
+	// Retries is how many times in a row a copy that has lost its connection is taken
+	// up again without coming further: because an answer was lost, dialling fails, or
+	// the shell went with the service or the host that is restarted. Bytes that the
+	// other side is then found to have, by their hashes, set the count back. Before
+	// the first retry there is a pause of a quarter of a second, four times as long
+	// before each further one, up to half a minute. 0 is DefaultRetries, which takes
+	// about a minute beside what the attempts take; a host needs more to restart, such
+	// as 20 for about ten minutes. Negative is none.
+	//
+	// What is refused is not tried again: a logon, access, a full disk, a quota, a
+	// wrong hash, a file in use. Nor is a host that this Client has not reached yet.
+	// Of a Source that cannot be read again, such as a pipe, the last 6 MB are held: if
+	// the host has lost more of what it had taken, the upload ends with an
+	// [*InputLostError]. The error of a copy that is given up is a
+	// [*CopyRetriesError].
+	Retries int
+
 	// Progress, if not nil, is told about ten times a second how far the copy is,
-	// and once at the end of each file. It is called by one goroutine at a time and not
+	// when it has lost its connection, and once at the end of each file. It is called by one goroutine at a time and not
 	// after the copy has returned. The copy waits for it.
 	Progress func(CopyProgress)
 }
@@ -117,6 +134,12 @@ type CopyProgress struct {
 	Resumed int64   // bytes that an earlier copy had done
 	Rate    float64 // bytes a second of this copy
 	Done    bool    // the file is complete and verified
+
+	// While a copy is without a connection, Retry is which retry follows and Lost is
+	// what happened. Bytes never becomes less: what was on its way is not counted
+	// again. When the copy goes on, they are 0 and nil.
+	Retry int
+	Lost  error
 }
 
 // A CopyResult is a file that was copied and verified.

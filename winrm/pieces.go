@@ -18,12 +18,14 @@ type pieces struct {
 	kept int64    // bytes of those
 	next int64    // all before is handed out or there
 	open []*piece // handed out and not done, with those that wait for ones before them
+	back []*piece // of those, the ones whose streams have lost them
 	stop bool     // hand out nothing more
 }
 
 // A piece is what one stream copies at a time.
 type piece struct {
 	off, n int64
+	got    int64 // of a download: how much has come
 	done   bool
 }
 
@@ -60,6 +62,11 @@ func (p *pieces) take(most int64, streams int) *piece {
 	if p.stop {
 		return nil
 	}
+	if len(p.back) > 0 {
+		pc := p.back[0]
+		p.back = p.back[1:]
+		return pc
+	}
 	for p.next < p.size && p.has(p.next) {
 		p.next += fileagent.BlockSize
 	}
@@ -85,11 +92,41 @@ func (p *pieces) take(most int64, streams int) *piece {
 func (p *pieces) finish(pc *piece) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.finishLocked(pc)
+}
+
+func (p *pieces) finishLocked(pc *piece) {
 	pc.done = true
 	for len(p.open) > 0 && p.open[0].done {
 		p.open = p.open[1:]
 	}
 	p.cond.Broadcast()
+}
+
+// giveBack says that of a piece only so many bytes have been copied. The rest is for
+// another stream.
+func (p *pieces) giveBack(pc *piece, copied int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	pc.off += copied
+	pc.n -= copied
+	if pc.n == 0 {
+		p.finishLocked(pc)
+		return
+	}
+	p.back = append(p.back, pc)
+	p.cond.Broadcast()
+}
+
+// more waits until there is something to hand out that was given back. It reports false
+// when all has been copied, or will not be.
+func (p *pieces) more() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for !p.stop && len(p.back) == 0 && p.knownLocked() < p.size {
+		p.cond.Wait()
+	}
+	return !p.stop && len(p.back) > 0
 }
 
 // halt ends the handing out.

@@ -8,28 +8,51 @@ import (
 // progress calls CopyOptions.Progress, for one goroutine at a time.
 type progress struct {
 	fn    func(CopyProgress)
-	begun time.Time
+	start time.Time
 
 	mu    sync.Mutex
 	p     CopyProgress
 	told  time.Time
 	count int64 // bytes
+	begun bool  // resume was called
 	ended bool  // nothing is told any more
 }
 
 const progressEvery = 100 * time.Millisecond
 
 func newProgress(path string, total int64, fn func(CopyProgress)) *progress {
-	return &progress{fn: fn, p: CopyProgress{Path: path, Total: total}, begun: time.Now()}
+	return &progress{fn: fn, p: CopyProgress{Path: path, Total: total}, start: time.Now()}
 }
 
-// resume is told how much was there.
-func (p *progress) resume(n int64) { p.p.Resumed, p.count = n, n }
+// resume is told how much is there, at the beginning and whenever the copy is taken up
+// again after that.
+func (p *progress) resume(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.begun {
+		p.begun, p.p.Resumed = true, n
+	}
+	p.count, p.p.Retry, p.p.Lost = n, 0, nil
+}
 
-// at is told how far a copy is that goes from the beginning to the end.
-func (p *progress) at(n int64) { p.add(n - p.count) }
+// resumed is how much an earlier copy had done.
+func (p *progress) resumed() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.p.Resumed
+}
 
-// add is told of further bytes.
+// lost is told that the copy has lost its connection, and of which retry it is.
+func (p *progress) lost(retry int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.p.Retry, p.p.Lost = retry, err
+	if p.fn != nil && !p.ended {
+		p.tell()
+	}
+}
+
+// add is told of further bytes, or of bytes that were told of and are lost.
 func (p *progress) add(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -44,6 +67,7 @@ func (p *progress) done(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.count, p.p.Done, p.ended = n, true, true
+	p.p.Retry, p.p.Lost = 0, nil
 	if p.fn != nil {
 		p.tell()
 	}
@@ -71,9 +95,9 @@ func inTurn(fn func(CopyProgress)) func(CopyProgress) {
 
 func (p *progress) tell() {
 	p.told = time.Now()
-	p.p.Bytes = p.count
-	if d := p.told.Sub(p.begun).Seconds(); d > 0 {
-		p.p.Rate = float64(p.count-p.p.Resumed) / d
+	p.p.Bytes = max(p.p.Bytes, p.count) // what is sent again does not count twice
+	if d := p.told.Sub(p.start).Seconds(); d > 0 {
+		p.p.Rate = float64(p.p.Bytes-p.p.Resumed) / d
 	}
 	p.fn(p.p)
 }

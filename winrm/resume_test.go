@@ -67,7 +67,7 @@ func TestInterrupted(t *testing.T) {
 					if way == "cancel" {
 						instead.Store(&cancel)
 					}
-					res, err := try(ctx, &winrm.CopyOptions{NoCompression: true, Progress: func(p winrm.CopyProgress) {
+					res, err := try(ctx, &winrm.CopyOptions{NoCompression: true, Retries: -1, Progress: func(p winrm.CopyProgress) {
 						seen = p.Bytes
 					}})
 					cancel()

@@ -24,6 +24,10 @@ type Trace struct {
 
 	CommandStarted func(context.Context, CommandEvent)
 	CommandDone    func(context.Context, CommandEvent)
+
+	// CopyRetry is called when a copy has lost its connection and is about to be
+	// taken up again. See CopyOptions.Retries.
+	CopyRetry func(context.Context, CopyRetryEvent)
 }
 
 // ShellEvent is a shell that was opened or closed.
@@ -45,6 +49,14 @@ type CommandEvent struct {
 	Err      error         // what Wait returns; what Start returns when it failed
 }
 
+// CopyRetryEvent is a copy that is about to be taken up again.
+type CopyRetryEvent struct {
+	Path  string        // as it was given to Upload, Download or CopyFS
+	Retry int           // the how manieth in a row without the copy having come further
+	Pause time.Duration // before the retry
+	Err   error         // what ended the attempt before
+}
+
 // wsmanTrace is the caller's trace of exchanges with the logger's lines added.
 func (c *Client) wsmanTrace() *wsman.Trace {
 	var user wsman.Trace
@@ -56,6 +68,9 @@ func (c *Client) wsmanTrace() *wsman.Trace {
 	user.ExchangeDone = func(ctx context.Context, d wsman.ExchangeDone) {
 		if log.Enabled(ctx, slog.LevelDebug) {
 			log.DebugContext(ctx, "winrm: exchange", "action", d.Action, "sent", d.Sent, "received", d.Received, "duration", d.Duration, "error", d.Err)
+		}
+		if d.Err == nil {
+			c.reached.Store(true)
 		}
 		if done != nil {
 			done(ctx, d)
@@ -97,5 +112,12 @@ func (c *Client) commandDone(ctx context.Context, ev CommandEvent) {
 	}
 	if t := c.cfg.Trace; t != nil && t.CommandDone != nil {
 		t.CommandDone(ctx, ev)
+	}
+}
+
+func (c *Client) copyRetried(ctx context.Context, ev CopyRetryEvent) {
+	c.cfg.Logger.WarnContext(ctx, "winrm: copy has lost its connection and is taken up again", "path", ev.Path, "retry", ev.Retry, "pause", ev.Pause, "error", ev.Err)
+	if t := c.cfg.Trace; t != nil && t.CopyRetry != nil {
+		t.CopyRetry(ctx, ev)
 	}
 }

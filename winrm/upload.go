@@ -1,7 +1,7 @@
 package winrm
 
 import (
-	"compress/flate"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -10,10 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"math"
-	"os"
 	"strings"
-	"time"
 
 	"github.com/winrmkit/winrmkit/internal/fileagent"
 	"github.com/winrmkit/winrmkit/internal/winpath"
@@ -34,6 +31,9 @@ const smallFile = 1 << 20
 // streams is sent again: 368640 bytes of content, or what that many compressed bytes
 // hold. Files up to 1 MB, and what cannot be read at any offset, begin anew.
 //
+// An upload that loses its connection does the same by itself, see
+// CopyOptions.Retries.
+//
 // Large files go over several streams, see CopyOptions.Streams. Time of modification
 // and read-only attribute are kept.
 func (c *Client) Upload(ctx context.Context, src, dst string, opt *CopyOptions) (*CopyResult, error) {
@@ -47,88 +47,19 @@ func (c *Client) Upload(ctx context.Context, src, dst string, opt *CopyOptions) 
 		dst += base(src)
 	}
 	var out *CopyResult
-	err = c.withAgent(ctx, dst, func(a *fileAgent, p winpath.Path) error {
-		var err error
-		out, err = a.upload(ctx, s, p)
-		return err
+	told := func() *progress { return s.progress }
+	p := &persistence{c: c, path: src, most: s.opt.retries(), rewind: s.rewind, told: told}
+	s.verified = p.farthest()
+	err = p.run(ctx, func() error {
+		return c.withAgent(ctx, dst, func(a *fileAgent, p winpath.Path) (err error) {
+			out, err = a.upload(ctx, s, p)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
-}
-
-// A source is what is uploaded.
-type source struct {
-	r        io.Reader
-	at       io.ReaderAt // nil if it cannot be taken up again
-	close    func()
-	size     int64 // -1 when not known
-	modified time.Time
-	readOnly bool
-	opt      *CopyOptions
-	progress *progress
-}
-
-func openSource(src string, opt *CopyOptions) (*source, error) {
-	if opt == nil {
-		opt = &CopyOptions{}
-	}
-	s := &source{r: opt.Source, size: -1, close: func() {}}
-	if s.r == nil {
-		f, err := os.Open(src)
-		if err != nil {
-			return nil, fmt.Errorf("winrm: upload: %w", err)
-		}
-		s.r, s.close = f, func() { _ = f.Close() }
-	}
-	if f, ok := s.r.(interface{ Stat() (os.FileInfo, error) }); ok {
-		info, err := f.Stat()
-		switch {
-		case err != nil:
-		case info.IsDir():
-			s.close()
-			return nil, fmt.Errorf("winrm: upload: %w", &os.PathError{Op: "read", Path: src, Err: errors.New("is a directory")})
-		case info.Mode().IsRegular():
-			s.size = info.Size()
-			s.at, _ = s.r.(io.ReaderAt)
-			if opt.Source != nil {
-				s.rest()
-			}
-			if !opt.NoTimes && opt.Source == nil {
-				s.modified, s.readOnly = info.ModTime(), info.Mode().Perm()&0o200 == 0
-			}
-		}
-	}
-	s.prepare(src, opt)
-	return s, nil
-}
-
-// rest leaves out what somebody has read of a file before.
-func (s *source) rest() {
-	seeker, ok := s.r.(io.Seeker)
-	if !ok {
-		s.at, s.size = nil, -1
-		return
-	}
-	off, err := seeker.Seek(0, io.SeekCurrent)
-	switch {
-	case err != nil:
-		s.at, s.size = nil, -1
-	case off > 0:
-		s.size = max(s.size-off, 0)
-		if s.at != nil {
-			s.at = io.NewSectionReader(s.at, off, s.size)
-		}
-	}
-}
-
-func (s *source) prepare(name string, opt *CopyOptions) {
-	if s.size <= smallFile {
-		s.at = nil
-	}
-	s.opt = opt
-	s.progress = newProgress(name, s.size, opt.Progress)
 }
 
 // partKey begins the names of part files of a target.
@@ -150,6 +81,19 @@ func (s *source) request(p winpath.Path) *fileagent.Request {
 	return q
 }
 
+// inOneGo is the request to write a file that is not taken up again. An agent that is
+// killed leaves its part file: the next attempt, which knows its name, removes it.
+func (s *source) inOneGo(p winpath.Path) *fileagent.Request {
+	q := s.request(p)
+	s.part = q.Dir + q.Key + "-" + q.Unique + ".part"
+	return q
+}
+
+// removePart is the request to remove a part file, if there is one.
+func removePart(path string) *fileagent.Request {
+	return &fileagent.Request{Op: fileagent.OpRemove, Path: path}
+}
+
 // An uploadReply is the end of an upload.
 type uploadReply struct {
 	entry fileagent.Entry
@@ -158,10 +102,36 @@ type uploadReply struct {
 
 // upload sends one file and waits for the reply.
 func (a *fileAgent) upload(ctx context.Context, s *source, p winpath.Path) (*CopyResult, error) {
+	if s.sent != nil {
+		if out, err := a.landed(s, p); out != nil || err != nil {
+			return out, err
+		}
+	}
 	if s.at != nil {
 		return a.uploadPieces(ctx, s, p)
 	}
-	if err := a.query(s.request(p)); err != nil {
+	if s.pipe != nil {
+		all, err := s.pipe.begin()
+		switch {
+		case err != nil:
+			return nil, err
+		case s.pipe.read > smallFile:
+			return a.uploadPipe(ctx, s, p)
+		}
+		small := bytes.NewReader(all)
+		s.r, s.pipe = small, nil
+		s.rewound = func() bool { small.Reset(all); return true }
+	}
+	s.progress.resume(0)
+	if s.part != "" {
+		if err := a.query(removePart(s.part)); err != nil {
+			return nil, err
+		}
+		if r := a.uploadReply(s.part); r.err != nil && !isFileError(r.err) {
+			return nil, r.err
+		}
+	}
+	if err := a.query(s.inOneGo(p)); err != nil {
 		return nil, err
 	}
 	replies := make(chan uploadReply, 1)
@@ -171,18 +141,52 @@ func (a *fileAgent) upload(ctx context.Context, s *source, p winpath.Path) (*Cop
 	if err != nil {
 		return nil, err
 	}
-	return s.result(<-replies, size, 0, h)
+	return s.result(<-replies, size, h)
+}
+
+// landed finds out whether an upload is complete whose end was sent and of which nothing
+// was heard then. It returns nil if it is not.
+func (a *fileAgent) landed(s *source, p winpath.Path) (*CopyResult, error) {
+	if err := a.query(&fileagent.Request{Op: fileagent.OpSum, Path: p.Full, Count: s.sent.Size}); err != nil {
+		return nil, err
+	}
+	_, content, err := a.next("upload", p.Full)
+	if isFileError(err) {
+		return nil, nil // such as one that is not there: the upload tells
+	}
+	if err != nil {
+		return nil, err
+	}
+	var there fileagent.Answer
+	if err := a.answer(content, &there); err != nil {
+		return nil, err
+	}
+	i := there.Info
+	if i == nil || i.Size != s.sent.Size || there.Hash != hex.EncodeToString(s.sent.SHA256[:]) ||
+		s.readOnly && i.Attributes&fileagent.AttrReadOnly == 0 {
+		return nil, nil
+	}
+	out := *s.sent
+	out.Resumed = s.progress.resumed()
+	s.progress.done(out.Size)
+	return &out, nil
+}
+
+// ending is told that the end of the content is about to be sent, and its hash.
+func (s *source) ending(size int64, h hash.Hash) {
+	s.sent = &CopyResult{Size: size}
+	h.Sum(s.sent.SHA256[:0])
 }
 
 // result is what the reply to an upload makes of it.
-func (s *source) result(r uploadReply, size, resumed int64, h hash.Hash) (*CopyResult, error) {
+func (s *source) result(r uploadReply, size int64, h hash.Hash) (*CopyResult, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
 	if r.entry.Size != size {
 		return nil, &AgentError{Err: fmt.Errorf("it says that %d bytes arrived of %d", r.entry.Size, size)}
 	}
-	out := &CopyResult{Size: size, Resumed: resumed}
+	out := &CopyResult{Size: size, Resumed: s.progress.resumed()}
 	h.Sum(out.SHA256[:0])
 	s.progress.done(size)
 	return out, nil
@@ -226,92 +230,12 @@ func (a *fileAgent) sendContent(s *source, h hash.Hash, replies chan uploadReply
 				return 0, err
 			}
 			at += int64(n)
-			s.progress.at(at)
+			s.progress.add(int64(n))
 		}
 		if err != nil {
+			s.ending(at, h)
 			end := fileagent.AppendFrame(a.buf[:0], fileagent.End, hex.AppendEncode(nil, h.Sum(nil)))
 			return at, a.write(end)
 		}
 	}
-}
-
-// A packer makes frames of content, compressed where it pays. After pieces that
-// did not become smaller it tries only now and then.
-type packer struct {
-	off    bool
-	w      *flate.Writer
-	buf    shortBuffer
-	failed int // pieces in a row
-	skip   int // pieces not to try
-}
-
-func (k *packer) append(dst, piece []byte) []byte {
-	if packed := k.pack(piece); packed != nil {
-		return fileagent.AppendFrame(dst, fileagent.Deflated, packed)
-	}
-	return fileagent.AppendFrame(dst, fileagent.Data, piece)
-}
-
-// pack returns nil if it does not pay. What it returns is valid until the next call.
-func (k *packer) pack(piece []byte) []byte {
-	switch {
-	case k.off || len(piece) < 512 || dense(piece):
-	case k.skip > 0:
-		k.skip--
-	default:
-		if k.w == nil {
-			k.w, _ = flate.NewWriter(nil, flate.BestSpeed)
-		}
-		k.buf.data, k.buf.limit = k.buf.data[:0], len(piece)/10*9
-		k.w.Reset(&k.buf)
-		_, err := k.w.Write(piece)
-		if err == nil {
-			err = k.w.Close()
-		}
-		if err == nil {
-			k.failed = 0
-			return k.buf.data
-		}
-		k.failed++
-		if k.skip = 1 << k.failed; k.skip >= 32 {
-			k.skip = 32
-			k.w, k.buf.data = nil, nil // a megabyte that is not needed for a while
-		}
-	}
-	return nil
-}
-
-// dense reports whether a piece looks like one that does not become smaller: random,
-// encrypted, compressed already. To find that out is much cheaper than to try.
-func dense(piece []byte) bool {
-	const sample, full = 16 << 10, 7.95 // bits a byte; of random bytes such a sample has 7.99
-	if len(piece) < sample {
-		return false
-	}
-	var counts [256]int
-	for _, b := range piece[len(piece)/2-sample/2:][:sample] {
-		counts[b]++
-	}
-	entropy := 0.0
-	for _, n := range counts {
-		if n > 0 {
-			p := float64(n) / sample
-			entropy -= p * math.Log2(p)
-		}
-	}
-	return entropy > full
-}
-
-// A shortBuffer refuses to become longer than its limit.
-type shortBuffer struct {
-	data  []byte
-	limit int
-}
-
-func (b *shortBuffer) Write(p []byte) (int, error) {
-	if len(b.data)+len(p) > b.limit {
-		return 0, io.ErrShortBuffer
-	}
-	b.data = append(b.data, p...)
-	return len(p), nil
 }

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/winrmkit/winrmkit/internal/fileagent"
 	"github.com/winrmkit/winrmkit/internal/winpath"
@@ -30,29 +31,63 @@ type pieceUpload struct {
 
 	packing sync.Mutex
 	pack    packer // one for all streams: it takes a megabyte
+
+	doubt atomic.Bool // a helper was lost, and perhaps more with it than it seems; or it still lives
 }
 
+// helpedRounds is how often helpers may take part in one upload over one agent. After
+// that no more of them can be lost.
+const helpedRounds = 3
+
+// uploadPieces uploads in rounds. In the first one everything is sent. When a helper was
+// lost meanwhile, it is not known what the host has of what was on its way: there is
+// another round, which looks, as that of the next upload would.
 func (a *fileAgent) uploadPieces(ctx context.Context, s *source, p winpath.Path) (*CopyResult, error) {
-	u := &pieceUpload{
-		a: a, s: s, q: s.request(p), path: p.Full, todo: newPieces(s.size),
-		h: sha256.New(), buf: make([]byte, fileagent.BlockSize), pack: packer{off: s.opt.NoCompression},
+	for round := 1; ; round++ {
+		u := &pieceUpload{
+			a: a, s: s, q: s.request(p), path: p.Full, todo: newPieces(s.size),
+			h: sha256.New(), buf: make([]byte, fileagent.BlockSize), pack: packer{off: s.opt.NoCompression},
+		}
+		u.q.Anew = u.q.Anew && !s.begun
+		out, err := u.round(ctx, round <= helpedRounds)
+		if out != nil || err != nil {
+			return out, err
+		}
+		if !a.client.settle(ctx) { // the lost helper would keep the part file open
+			return nil, canceled(ctx, a.client, nil)
+		}
+		_ = a.client.deleteLeft(ctx)
 	}
+}
+
+// round returns nil without an error when there is to be another one.
+func (u *pieceUpload) round(ctx context.Context, helped bool) (*CopyResult, error) {
+	a, s := u.a, u.s
 	if err := a.query(u.q); err != nil {
 		return nil, err
 	}
 	if err := u.compare(); err != nil {
 		return nil, err
 	}
+	s.begun = true // from here on, what is there is what this upload has left
 	s.progress.resume(u.todo.kept)
+	s.verified(u.todo.kept)
 	replies := make(chan uploadReply, 1)
 	a.client.goTask(func() {
-		replies <- a.uploadReply(p.Full)
+		replies <- a.uploadReply(u.path)
 		u.todo.halt() // it replies early only if it fails
 	})
-	t := a.client.newTeam(ctx, u.todo.halt)
-	t.recruit(a.client.helpers(s.opt, u.todo.left()), u.ready, u.help)
-	err := u.stream(a)
-	helped := t.wait()
+	t := a.client.newTeam(ctx, s.opt, u.todo.halt)
+	if helped {
+		t.recruit(a.client.helpers(s.opt, u.todo.left()), u.ready, u.help)
+	}
+	mine := &handed{u: u}
+	defer mine.stop()
+	err := u.stream(a, mine)
+	for err == nil && u.todo.more() {
+		err = u.stream(a, mine)
+	}
+	lost := t.wait()
 	select {
 	case r := <-replies:
 		if r.err == nil {
@@ -64,13 +99,16 @@ func (a *fileAgent) uploadPieces(ctx context.Context, s *source, p winpath.Path)
 	switch {
 	case err != nil:
 		return nil, err
-	case helped != nil:
-		return nil, u.giveUp(helped, replies)
+	case lost != nil:
+		return nil, u.giveUp(lost, replies)
+	case u.doubt.Load():
+		return nil, u.stop(nil, replies)
 	}
+	s.ending(s.size, u.h)
 	if err := a.write(fileagent.AppendFrame(a.buf[:0], fileagent.End, hex.AppendEncode(nil, u.h.Sum(nil)))); err != nil {
 		return nil, err
 	}
-	return s.result(<-replies, s.size, u.todo.kept, u.h)
+	return s.result(<-replies, s.size, u.h)
 }
 
 // compare finds out which blocks an earlier upload has left.
@@ -111,7 +149,7 @@ func (p *pieces) compare(a *fileAgent, k fileagent.Kind, sums []byte, r io.Reade
 	return block, nil
 }
 
-// next reads a piece. What is read is hashed, and what is skipped too.
+// next reads a piece. What is read is hashed, and what is skipped too, once.
 func (u *pieceUpload) next(content []byte) (*piece, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -129,8 +167,10 @@ func (u *pieceUpload) next(content []byte) (*piece, error) {
 	if err := u.read(content[:pc.n], pc.off); err != nil {
 		return nil, err
 	}
-	u.h.Write(content[:pc.n])
-	u.hashed = pc.off + pc.n
+	if pc.off == u.hashed { // otherwise it was given back
+		u.h.Write(content[:pc.n])
+		u.hashed = pc.off + pc.n
+	}
 	return pc, nil
 }
 
@@ -156,24 +196,79 @@ func (u *pieceUpload) read(b []byte, off int64) error {
 	return nil
 }
 
-// stream sends pieces until there are no more.
+// handed is what a stream was handed, in the order in which it sends it.
 //
 // The agent that writes is told up to where everything is written. It knows best about
 // its own pieces, which it gets in order. Those of a helper count as written when the
 // host has taken the helper's next one, too: not for certain, but all but always.
-func (u *pieceUpload) stream(a *fileAgent) error {
+type handed struct {
+	u *pieceUpload
+
+	mu   sync.Mutex
+	open []*piece // not known to be written
+	sent *piece   // the one that the host has taken last
+	over bool     // the stream has ended
+}
+
+func (w *handed) take(pc *piece) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.open = append(w.open, pc)
+}
+
+// taken is told that the host has taken a piece.
+func (w *handed) taken(pc *piece) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over {
+		return
+	}
+	w.sent = pc
+	w.u.s.progress.add(pc.n)
+	for len(w.open) > 0 && w.open[0] != pc {
+		w.u.todo.finish(w.open[0])
+		w.open = w.open[1:]
+	}
+}
+
+// stop lets taken do nothing any more.
+func (w *handed) stop() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+}
+
+// end is told that the stream has ended: the host has written everything, or, if it was
+// lost, nobody knows.
+func (w *handed) end(lost bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	for _, pc := range w.open {
+		if !lost {
+			w.u.todo.finish(pc)
+			continue
+		}
+		if pc == w.sent {
+			w.u.s.progress.add(-pc.n)
+		}
+		w.u.todo.giveBack(pc, 0)
+	}
+	w.open = nil
+}
+
+// stream sends pieces until there are no more.
+func (u *pieceUpload) stream(a *fileAgent, w *handed) error {
 	in := a.cmd.run.stdin
 	const frameSize = 5 + fileagent.MaxFrame
 	free := make(chan []byte, 2) // one is on its way while the other one is made
 	free <- make([]byte, frameSize)
 	free <- make([]byte, frameSize)
-	var before *piece
 	for {
 		var frame []byte
 		select {
 		case frame = <-free:
 		case <-in.ended:
-			u.todo.halt()
 			return u.unheard(a, io.ErrClosedPipe)
 		}
 		content := frame[5+fileagent.PieceHead:] // it is read to its place
@@ -185,35 +280,26 @@ func (u *pieceUpload) stream(a *fileAgent) error {
 		if pc == nil {
 			return nil
 		}
+		w.take(pc)
 		var known int64
 		if a == u.a {
 			known = u.todo.known()
 		}
 		message := u.appendPiece(frame[:0], pc, known, content[:pc.n])
-		earlier := before
-		sent := func() {
-			u.s.progress.add(pc.n)
-			if earlier != nil {
-				u.todo.finish(earlier)
-			}
-		}
 		if len(message) < frameSize/2 { // several may go in one Send
-			err = in.put(message, sent)
+			err = in.put(message, func() { w.taken(pc) })
 			free <- frame
 		} else {
 			err = in.lend(message, func() {
 				free <- frame
-				sent()
+				w.taken(pc)
 			})
 		}
-		switch {
-		case err != nil:
-			u.todo.halt()
+		if err != nil {
 			return u.unheard(a, err)
-		case a == u.a:
+		}
+		if a == u.a {
 			u.todo.finish(pc)
-		default:
-			before = pc
 		}
 	}
 }
@@ -231,6 +317,7 @@ func (u *pieceUpload) appendPiece(dst []byte, pc *piece, known int64, content []
 // unheard explains why an agent takes no more.
 func (u *pieceUpload) unheard(a *fileAgent, err error) error {
 	if a == u.a {
+		u.todo.halt()
 		return a.broken(err) // somebody else reads its replies
 	}
 	k, content, err := a.next("upload", u.path)
@@ -260,21 +347,30 @@ func (u *pieceUpload) join(a *fileAgent) error {
 	return err
 }
 
-// help is what a helper does.
-func (u *pieceUpload) help(a *fileAgent) error {
+// help is what a helper does. It reports whether it was of any help.
+func (u *pieceUpload) help(a *fileAgent) (bool, error) {
 	if err := u.join(a); err != nil {
+		if interrupted(err) {
+			u.doubt.Store(true) // it may have the part file open
+			return false, err
+		}
 		a.client.cfg.Logger.Debug("winrm: copy goes on without a further stream", "error", err)
-		return nil
+		return false, nil
 	}
-	if err := u.stream(a); err != nil {
-		return err
+	w := &handed{u: u}
+	err := u.stream(a, w)
+	if err == nil {
+		err = a.write(fileagent.AppendFrame(a.buf[:0], fileagent.End, nil))
 	}
-	if err := a.write(fileagent.AppendFrame(a.buf[:0], fileagent.End, nil)); err != nil {
-		return err
+	if err == nil {
+		_, _, err = a.next("upload", u.path)
 	}
-	_, _, err := a.next("upload", u.path)
 	a.spent = err != nil
-	return err
+	if a.spent && interrupted(err) {
+		u.doubt.Store(true)
+	}
+	w.end(err != nil)
+	return w.sent != nil, err
 }
 
 // giveUp ends an upload that a helper has ended with err.
@@ -286,11 +382,20 @@ func (u *pieceUpload) giveUp(err error, replies chan uploadReply) error {
 	if errors.Is(err, ErrDiskFull) {
 		drop = []byte{1} // it is only in the way
 	}
+	if gone := u.stop(drop, replies); gone != nil {
+		return gone
+	}
+	return err
+}
+
+// stop lets the agent give up the upload. It keeps the part file, unless drop is
+// anything.
+func (u *pieceUpload) stop(drop []byte, replies chan uploadReply) error {
 	if gone := u.a.write(fileagent.AppendFrame(u.a.buf[:0], fileagent.GiveUp, drop)); gone != nil {
 		return gone
 	}
 	if r := <-replies; !isFileError(r.err) {
 		return &AgentError{Err: errors.Join(errors.New("it does not give up"), r.err)}
 	}
-	return err
+	return nil
 }

@@ -6,9 +6,10 @@
 //	wincp -r srv1 -u CORP\anna ':C:\Windows\System32\drivers\etc\hosts' .
 //	mysqldump db | wincp -r srv1 -u CORP\anna - ':C:\Backup\db.sql'
 //
-// A relative path on the host, and none at all, begin in the user's profile. What was
-// interrupted, even by the end of the process, goes on where it was when the same
-// command is given again. Large files go over several streams at once, which a link
+// A relative path on the host, and none at all, begin in the user's profile. A copy that
+// loses its connection, because the host restarts for example, goes on by itself; -retries
+// says for how long. What was interrupted for good, even by the end of the process, goes
+// on where it was when the same command is given again. Large files go over several streams at once, which a link
 // with a long delay needs. Every file is verified by its SHA-256. On a terminal a line
 // shows how far the copy is; otherwise there is a line a file. "-" is the standard
 // input or output.
@@ -50,6 +51,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	set.BoolVar(&c.opt.NoResume, "anew", false, "begin anew what was interrupted")
 	set.BoolVar(&c.opt.NoCompression, "plain", false, "send nothing compressed")
 	set.IntVar(&c.opt.Streams, "streams", winrm.DefaultStreams, "over how many streams at once a large file goes")
+	set.IntVar(&c.opt.Retries, "retries", winrm.DefaultRetries, "how often in a row a lost connection is made again: 5 take a minute, 20 ten minutes")
 	set.BoolVar(&c.opt.NoTimes, "notimes", false, "do not keep times and the read-only attribute")
 	quiet := set.Bool("q", false, "show no progress")
 	switch err := set.Parse(args); {
@@ -60,9 +62,15 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case set.NArg() < 2:
 		set.Usage()
 		return 2
+	case c.opt.Retries < 0:
+		fmt.Fprintf(stderr, "wincp: -retries %d: 0 is none\n", c.opt.Retries)
+		return 2
 	case c.opt.Streams < 0:
 		fmt.Fprintf(stderr, "wincp: -streams %d: there have to be some (0: as many as usual)\n", c.opt.Streams)
 		return 2
+	}
+	if c.opt.Retries == 0 {
+		c.opt.Retries = -1
 	}
 	sources, dst := set.Args()[:set.NArg()-1], set.Arg(set.NArg()-1)
 	if err := check(sources, dst); err != nil {

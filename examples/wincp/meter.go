@@ -12,7 +12,7 @@ import (
 )
 
 // A meter shows how far copies are: on a terminal in one line that is written
-// again and again, otherwise in one line a file.
+// again and again, otherwise in one line a file and one a lost connection.
 type meter struct {
 	w        io.Writer
 	terminal bool
@@ -31,14 +31,20 @@ func newMeter(w io.Writer) *meter {
 const nameWidth = 32
 
 func (m *meter) show(p winrm.CopyProgress) {
-	if !p.Done && !m.terminal {
+	if !p.Done && p.Lost == nil && !m.terminal {
 		return
 	}
 	line := fmt.Sprintf("%-*s %s", nameWidth, shorten(p.Path, nameWidth), amount(p.Bytes))
 	if p.Total > 0 && !p.Done {
 		line += fmt.Sprintf(" of %s %s %3d%%", amount(p.Total), bar(p.Bytes, p.Total), p.Bytes*100/p.Total)
 	}
-	if p.Rate > 0 {
+	switch {
+	case p.Lost != nil:
+		line += fmt.Sprintf("  connection lost, reconnecting (retry %d)", p.Retry)
+		if !m.terminal {
+			line += ": " + p.Lost.Error()
+		}
+	case p.Rate > 0:
 		line += "  " + amount(int64(p.Rate)) + "/s"
 		if p.Total > p.Bytes {
 			left := time.Duration(float64(p.Total-p.Bytes) / p.Rate * float64(time.Second))

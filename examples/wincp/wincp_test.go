@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -68,7 +70,7 @@ func TestFiles(t *testing.T) {
 	assert.FileExists(t, filepath.Join(back, "piped"))
 
 	for _, args := range [][]string{
-		{`:C:\none`, back}, {file, "local"}, {file, `:C:\`, "-R"}, {"-R", `:C:\`, file, "-q", "x"}, {`:C:\a b.txt`, `:C:\x`}, {dir, `:C:\x`}, {file, `:C:\none\x\`}, {file}, {"-wrong"}, {"-", ":"}, {"-", `:C:\`}, {"-streams", "-1", file, ":x"},
+		{`:C:\none`, back}, {file, "local"}, {file, `:C:\`, "-R"}, {"-R", `:C:\`, file, "-q", "x"}, {`:C:\a b.txt`, `:C:\x`}, {dir, `:C:\x`}, {file, `:C:\none\x\`}, {file}, {"-wrong"}, {"-", ":"}, {"-", `:C:\`}, {"-streams", "-1", file, ":x"}, {"-retries", "-1", file, ":x"},
 	} {
 		_, stderr, code = w.run("", args...)
 		assert.NotZero(t, code, args)
@@ -108,12 +110,42 @@ func TestMeter(t *testing.T) {
 	m := &meter{w: &b, terminal: true}
 	p := winrm.CopyProgress{Path: "a/very/long/path/to/some/file/that/does/not/fit.bin", Bytes: 50_000_000, Total: 200_000_000, Rate: 10_000_000, Resumed: 1000}
 	m.show(p)
+	p.Retry, p.Lost = 2, errors.New("the cable was pulled")
+	m.show(p)
+	p.Retry, p.Lost = 0, nil
 	p.Bytes, p.Done = p.Total, true
 	m.show(p)
 	lines := strings.Split(b.String(), "\r")
-	require.Len(t, lines, 3)
+	require.Len(t, lines, 4)
+	assert.Contains(t, lines[2], " 25%  connection lost, reconnecting (retry 2)  (1000 B were there)")
+	assert.Equal(t, utf8.RuneCountInString(lines[2])+1, utf8.RuneCountInString(lines[3]), "what stood in the line is gone")
+	lines = append(lines[:2], lines[3])
 	assert.True(t, strings.HasSuffix(lines[1], "fit.bin 50.0 MB of 200.0 MB [#####---------------]  25%  10.0 MB/s  15s left  (1000 B were there)"), lines[1])
 	assert.True(t, strings.HasPrefix(lines[1], "…"), lines[1])
 	assert.True(t, strings.HasSuffix(strings.TrimRight(lines[2], " \n"), "fit.bin 200.0 MB  10.0 MB/s  (1000 B were there)"), lines[2])
-	assert.Equal(t, len(lines[1])+1, len(lines[2]), "what stood in the line is gone")
+}
+
+// A lost connection does not end the program, and it says so; with -retries 0 it does.
+func TestReconnects(t *testing.T) {
+	big := make([]byte, 3<<20)
+	_, _ = rand.Read(big)
+	for _, retries := range []string{"5", "0"} {
+		t.Run(retries, func(t *testing.T) {
+			w := start(t)
+			w.srv.AddFaults(winrmtest.Fault{Action: "Send", Drop: winrmtest.DropAfter, After: 3})
+			file := filepath.Join(t.TempDir(), "big.bin")
+			require.NoError(t, os.WriteFile(file, big, 0o644))
+			_, stderr, code := w.run("", "-retries", retries, file, `:C:\big.bin`)
+			if retries == "0" {
+				assert.Equal(t, 1, code)
+				assert.NotContains(t, w.d.Files(), `c:\big.bin`)
+				return
+			}
+			require.Zero(t, code, stderr)
+			assert.Contains(t, stderr, "connection lost, reconnecting (retry 1): ")
+			got, err := w.d.ReadFile(`C:\big.bin`)
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(big, got))
+		})
+	}
 }

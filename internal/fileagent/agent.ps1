@@ -273,13 +273,15 @@ function WkWrite($q){
 			}
 		}
 		$want=$utf.GetString($buf,0,$st.n)
-		if($g){WkUpTo $g $sha ([long]$q.s)}
+		$size=[long]$q.s
+		if($size -lt 0){$size=$f.Length}
+		if($g){WkUpTo $g $sha $size}
 		$have=WkHex $sha
 		if($g -and $have -ne $want){
 			# Perhaps it was read before another agent had written it.
 			$g.Position=0
 			$sha=WkSha
-			WkUpTo $g $sha ([long]$q.s)
+			WkUpTo $g $sha $size
 			$have=WkHex $sha
 		}
 		if($have -ne $want){$keep=$false;WkFail -2147024873 'The SHA-256 of what arrived is not that of what was sent.'}

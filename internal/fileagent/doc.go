@@ -26,7 +26,8 @@
 //
 // An upload goes to a part file beside its target and is renamed when its hash is
 // right. If it may be taken up again, its content comes as W and V, and may come
-// through several agents: one that writes and others that have joined it. They end
+// through several agents: one that writes and others that have joined it. Without a
+// size it is as long as the part file is in the end. They end
 // at their first failure, because nobody may be listening to them. The part file
 // may have holes, and needs no record of them: it is the hashes of its blocks that
 // tell the client what the next upload need not send.

@@ -54,13 +54,17 @@ func (u *upload) verify() bool {
 	if !u.q.Recursive {
 		return sum(u.h) == u.want
 	}
-	u.a.upTo(u.h, u.n, u.hashed, u.q.Size)
+	size := u.q.Size
+	if size < 0 {
+		size = u.a.entryOf(u.n).Size
+	}
+	u.a.upTo(u.h, u.n, u.hashed, size)
 	if sum(u.h) == u.want {
 		return true
 	}
 	// Perhaps it was read before another agent had written it.
 	h := sha256.New()
-	u.a.upTo(h, u.n, 0, u.q.Size)
+	u.a.upTo(h, u.n, 0, size)
 	return sum(h) == u.want
 }
 

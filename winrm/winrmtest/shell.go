@@ -111,10 +111,11 @@ func (s *Server) removeShell(sh *shell) {
 	s.counters.update(func(st *Stats) { st.Shells-- })
 }
 
-func (s *Server) closeShells() {
+// endShells removes all shells; with shut, none is added any more.
+func (s *Server) endShells(shut bool) {
 	s.shells.mu.Lock()
 	defer s.shells.mu.Unlock()
-	s.shells.shut = true
+	s.shells.shut = s.shells.shut || shut
 	for _, sh := range s.shells.byID {
 		s.removeShell(sh)
 	}

@@ -242,6 +242,13 @@ func (cs *connections) closeAll(shut, reset bool) {
 // their security contexts, as when the service is restarted.
 func (s *Server) CloseConnections() { s.conns.closeAll(false, true) }
 
+// RestartService ends all shells with their commands and resets all connections, as a
+// restart of the WinRM service does. The server goes on.
+func (s *Server) RestartService() {
+	s.endShells(false)
+	s.CloseConnections()
+}
+
 // Close ends all connections, shells and commands, and waits until nothing of
 // the server is left. A [Handler] that does not heed its context delays it.
 func (s *Server) Close() {
@@ -253,7 +260,7 @@ func (s *Server) Close() {
 	}
 	s.cancel()
 	s.endTasks()
-	s.closeShells()
+	s.endShells(true)
 	s.conns.closeAll(true, false)
 	s.wait.Wait()
 }
