@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"reflect"
 
 	"github.com/winrmkit/winrmkit/auth"
 	"github.com/winrmkit/winrmkit/internal/fileagent"
@@ -61,8 +62,12 @@ func judge(err error) verdict {
 	}
 	switch e := err.(type) {
 	case *FileError, *localError, *LanguageModeError, *fileagent.FrameError, *wsman.LimitError, *auth.ClearTextError, *auth.PinError,
-		*tls.CertificateVerificationError, tls.AlertError, tls.RecordHeaderError:
+		*tls.CertificateVerificationError, tls.RecordHeaderError:
 		return refusal
+	case *net.OpError:
+		if isAlert(e) {
+			return refusal
+		}
 	case *OutputLostError, *CommandLostError, *wsman.TimeoutError, *wsman.ResponseError, *auth.ResponseError, *auth.ConnectionLostError:
 		return interrupt
 	case *ExitError:
@@ -151,6 +156,10 @@ func judgeFault(code wsman.FaultCode) verdict {
 	}
 	return refusal
 }
+
+// isAlert reports whether an error is an alert of TLS. Package tls keeps their type to
+// itself: a number of eight bits.
+func isAlert(op *net.OpError) bool { return reflect.ValueOf(op.Err).Kind() == reflect.Uint8 }
 
 // isNetwork reports whether a socket failed below.
 func isNetwork(err error) bool {

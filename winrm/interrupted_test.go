@@ -46,7 +46,7 @@ func TestInterruptedErrors(t *testing.T) {
 		"handshake cut":                        {&auth.DialError{Stage: "tls", Err: io.EOF}, true},
 		"certificate":                          {&auth.DialError{Stage: "tls", Err: &tls.CertificateVerificationError{Err: errors.New("expired")}}, false},
 		"pin":                                  {&auth.DialError{Stage: "tls", Err: &auth.PinError{}}, false},
-		"alert":                                {&auth.DialError{Stage: "tls", Err: &net.OpError{Op: "remote error", Err: tls.AlertError(42)}}, false},
+		"alert":                                {&auth.DialError{Stage: "tls", Err: alert(t)}, false},
 		"TLS on a clear port":                  {&auth.DialError{Stage: "http", Err: errors.New("TLS")}, false},
 		"proxy does not reach it":              {&auth.DialError{Stage: "proxy", Err: errors.New("CONNECT answered with 503")}, true},
 		"proxy refuses the logon":              {&auth.DialError{Stage: "proxy", Err: &auth.Error{Refused: true, Proxy: true}}, false},

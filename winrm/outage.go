@@ -2,10 +2,8 @@ package winrm
 
 import (
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net"
-	"reflect"
 	"time"
 
 	"github.com/winrmkit/winrmkit/auth"
@@ -31,7 +29,7 @@ type outage struct {
 // and when stop is closed.
 func (o *outage) endure(c *Client, err error, stop <-chan struct{}) bool {
 	limit := c.cfg.ReconnectTimeout
-	if limit <= 0 || !unreachable(err) {
+	if limit <= 0 || !unreached(err) {
 		return false
 	}
 	now := time.Now()
@@ -56,11 +54,11 @@ func (o *outage) endure(c *Client, err error, stop <-chan struct{}) bool {
 	}
 }
 
-// unreachable reports whether a request did not get to the host, for a reason that
+// unreached reports whether a request did not get to the host, for a reason that
 // may pass: the network, a host or a directory that does not answer. A word of the
 // host, of a proxy or of a directory is no such reason, and neither is a request
 // that may have arrived.
-func unreachable(err error) bool {
+func unreached(err error) bool {
 	if faultCode(err) != 0 || unanswered(err) {
 		return false
 	}
@@ -70,8 +68,8 @@ func unreachable(err error) bool {
 	if logon, ok := errors.AsType[*auth.Error](err); ok && (logon.Refused || logon.Remembered || logon.Status != 0) {
 		return false
 	}
-	if op, ok := errors.AsType[*net.OpError](err); ok && reflect.ValueOf(op.Err).Kind() == reflect.Uint8 {
-		return false // an alert of TLS, whose type package tls keeps to itself
+	if op, ok := errors.AsType[*net.OpError](err); ok && isAlert(op) {
+		return false
 	}
 	if dial, ok := errors.AsType[*auth.DialError](err); ok && dial.Stage == "dial" {
 		return true // whatever a dialer of the caller's says
@@ -79,6 +77,5 @@ func unreachable(err error) bool {
 	if lost, ok := errors.AsType[*auth.ConnectionLostError](err); ok {
 		return !lost.Sent
 	}
-	_, network := errors.AsType[net.Error](err)
-	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return isNetwork(err)
 }

@@ -219,7 +219,7 @@ func TestIsAbs(t *testing.T) {
 }
 
 // What may pass is told from what somebody said.
-func TestUnreachable(t *testing.T) {
+func TestUnreached(t *testing.T) {
 	reset := &net.OpError{Op: "read", Err: syscall.ECONNRESET}
 	for _, err := range []error{
 		&auth.DialError{Stage: "dial", Err: errors.New("a dialer's own words")},
@@ -229,7 +229,7 @@ func TestUnreachable(t *testing.T) {
 		&auth.Error{Err: reset},
 		fmt.Errorf("KDC: %w", &net.DNSError{IsTimeout: true}),
 	} {
-		assert.True(t, unreachable(err), "%v", err)
+		assert.True(t, unreached(err), "%v", err)
 	}
 	for _, err := range []error{
 		&auth.ConnectionLostError{Sent: true, Err: reset},
@@ -245,7 +245,7 @@ func TestUnreachable(t *testing.T) {
 		&wsman.TimeoutError{},
 		ErrClosed,
 	} {
-		assert.False(t, unreachable(err), "%v", err)
+		assert.False(t, unreached(err), "%v", err)
 	}
 }
 
