@@ -118,8 +118,9 @@ type CopyOptions struct {
 	Retries int
 
 	// Progress, if not nil, is told about ten times a second how far the copy is,
-	// when it has lost its connection, and once at the end of each file. It is called by one goroutine at a time and not
-	// after the copy has returned. The copy waits for it.
+	// when it has lost its connection, and once at the end of each file. It is called
+	// by one goroutine at a time and not after the copy has returned. The copy waits
+	// for it.
 	Progress func(CopyProgress)
 }
 

@@ -98,8 +98,7 @@ func (p *persistence) run(ctx context.Context, attempt func() error) error {
 	}
 }
 
-// again reports whether there is to be another attempt, and the how manieth in a row it
-// is.
+// again reports whether there is to be another attempt, and which one in a row it is.
 func (p *persistence) again(ctx context.Context, err error) (int, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

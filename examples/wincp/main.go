@@ -9,10 +9,10 @@
 // A relative path on the host, and none at all, begin in the user's profile. A copy that
 // loses its connection, because the host restarts for example, goes on by itself; -retries
 // says for how long. What was interrupted for good, even by the end of the process, goes
-// on where it was when the same command is given again. Large files go over several streams at once, which a link
-// with a long delay needs. Every file is verified by its SHA-256. On a terminal a line
-// shows how far the copy is; otherwise there is a line a file. "-" is the standard
-// input or output.
+// on where it was when the same command is given again. Large files go over several
+// streams at once, which a link with a long delay needs. Every file is verified by its
+// SHA-256. On a terminal a line shows how far the copy is; otherwise there is a line a
+// file. "-" is the standard input or output.
 //
 // Without -r the host is a demo inside this process, which forgets its files at
 // the end.
