@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -426,35 +425,3 @@ func (e *execution) result() error {
 	}
 	return err
 }
-
-// canceled is the error of a call that a context, or Close, ended.
-func canceled(ctx context.Context, c *Client, err error) error {
-	cause := ctx.Err()
-	switch {
-	case cause == nil && c.isClosed():
-		cause = ErrClosed
-	case cause == nil:
-		return err
-	}
-	return both(cause, err)
-}
-
-// compound is an error with another one behind it.
-type compound struct{ first, then error }
-
-// both joins two errors, of which the second may be nil or say the same.
-func both(first, then error) error {
-	if then == nil {
-		return first
-	}
-	if errors.Is(then, first) {
-		return then
-	}
-	return &compound{first, then}
-}
-
-func (c *compound) Error() string {
-	return "winrm: " + strip(c.first) + "; " + strings.TrimPrefix(c.then.Error(), "winrm: ")
-}
-
-func (c *compound) Unwrap() []error { return []error{c.first, c.then} }
