@@ -66,20 +66,7 @@ func startListener(t *testing.T, secure bool, env []string, args ...string) *lis
 	require.NoError(t, os.WriteFile(users, []byte(strings.Join([]string{domain, user, password}, ":")+"\n"), 0o600))
 	cmd := exec.CommandContext(t.Context(), pyspnegoKerberos.python(t), append([]string{"listener.py"}, args...)...)
 	cmd.Env = append(append(os.Environ(), "NTLM_USER_FILE="+users), env...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-		if t.Failed() && stderr.Len() > 0 {
-			t.Logf("the listener said: %s", stderr.String())
-		}
-	})
+	in, out := begin(t, "the listener", cmd, func() {})
 	l.in, l.out = in, bufio.NewReader(out)
 	port, err := l.out.ReadString('\n')
 	require.NoError(t, err)

@@ -93,21 +93,31 @@ func (k kind) start(t *testing.T, cfg peerConfig) *peer {
 		require.NoError(t, os.WriteFile(file, []byte(cfg.accounts+"\n"), 0o600))
 		cmd.Env = append(cmd.Env, "NTLM_USER_FILE="+file)
 	}
+	in, out := begin(t, k.name, cmd, func() {})
+	return &peer{kind: k, t: t, in: in, out: bufio.NewReaderSize(out, 1<<20)}
+}
+
+// begin starts a program that is spoken to. At the end of the test its input is
+// closed and end called, and it is waited for; if the test has failed, what the
+// program said is told.
+func begin(t *testing.T, name string, cmd *exec.Cmd, end func()) (in io.WriteCloser, out io.Reader) {
+	t.Helper()
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
+	out, err = cmd.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = in.Close()
+		end()
 		_ = cmd.Wait()
 		if t.Failed() && stderr.Len() > 0 {
-			t.Logf("%s said: %s", k.name, stderr.String())
+			t.Logf("%s said: %s", name, stderr.String())
 		}
 	})
-	return &peer{kind: k, t: t, in: in, out: bufio.NewReaderSize(out, 1<<20)}
+	return in, out
 }
 
 type header struct {

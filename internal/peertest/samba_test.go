@@ -2,7 +2,6 @@ package peertest_test
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/base64"
 	"io"
 	"net/http"
@@ -43,21 +42,7 @@ func startSamba(t *testing.T, protocol string) *samba {
 	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--pid", "--fork", "--kill-child",
 		"bash", "samba.sh", protocol, sambaPassword)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8") // pdbedit reads the password
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	out, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("samba said: %s", stderr.String())
-		}
-	})
+	in, out := begin(t, "samba", cmd, func() { _ = cmd.Process.Kill() })
 	return &samba{t: t, in: in, out: bufio.NewReader(out)}
 }
 
